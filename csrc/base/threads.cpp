@@ -1,0 +1,139 @@
+#include "base/threads.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define CUTAWAY_PAUSE() _mm_pause()
+#else
+#define CUTAWAY_PAUSE() std::this_thread::yield()
+#endif
+
+namespace cutaway {
+namespace {
+
+// How long a worker spins before it sleeps: stages follow each other within microseconds, tokens within milliseconds.
+constexpr int kSpins = 20000;
+
+}  // namespace
+
+struct Pool::State {
+  int threads;
+  pid_t owner = 0;  // a forked child has no workers: it starts its own
+  std::vector<std::thread> workers;
+
+  const std::function<void(int64_t, int64_t, int)>* body = nullptr;
+  int64_t count = 0;
+  std::atomic<uint64_t> generation{0};
+  std::atomic<int> unfinished{0};
+  std::atomic<bool> stop{false};
+  std::atomic<int> asleep{0};
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::exception_ptr failure;
+  std::mutex failure_mutex;
+
+  void work(int thread) {
+    int64_t begin = count * thread / threads, end = count * (thread + 1) / threads;
+    if (begin == end) return;
+    try {
+      (*body)(begin, end, thread);
+    } catch (...) {
+      std::lock_guard lock(failure_mutex);
+      if (!failure) failure = std::current_exception();
+    }
+  }
+
+  void wait_for_work(uint64_t seen) {
+    for (int i = 0; i < kSpins; ++i) {
+      if (generation.load(std::memory_order_acquire) != seen || stop.load(std::memory_order_relaxed)) return;
+      CUTAWAY_PAUSE();
+    }
+    std::unique_lock lock(mutex);
+    asleep.fetch_add(1);
+    wake.wait(lock, [&] { return generation.load() != seen || stop.load(); });
+    asleep.fetch_sub(1);
+  }
+
+  void loop(int thread) {
+    for (uint64_t seen = 0;;) {
+      wait_for_work(seen);
+      if (stop.load()) return;
+      seen = generation.load(std::memory_order_acquire);
+      work(thread);
+      unfinished.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  void start() {
+    owner = getpid();
+    generation.store(0);
+    for (int thread = 1; thread < threads; ++thread) workers.emplace_back([this, thread] { loop(thread); });
+  }
+
+  void finish() {
+    if (owner != getpid()) {  // after fork the threads exist only in the parent
+      for (auto& worker : workers) worker.detach();
+      return;
+    }
+    {
+      std::lock_guard lock(mutex);
+      stop.store(true);
+    }
+    wake.notify_all();
+    for (auto& worker : workers) worker.join();
+  }
+};
+
+Pool::Pool(int threads) : state_(std::make_unique<State>()) { state_->threads = std::max(1, threads); }
+
+Pool::~Pool() { state_->finish(); }
+
+int Pool::threads() const { return state_->threads; }
+
+void Pool::parallel_for(int64_t count, const std::function<void(int64_t, int64_t, int)>& body) {
+  State* s = state_.get();
+  if (count <= 0) return;
+  if (s->threads == 1 || count == 1) return body(0, count, 0);
+  if (s->owner != getpid()) {
+    if (s->owner) {  // forked: the parent's locks and threads are not ours
+      int threads = s->threads;
+      for (auto& worker : s->workers) worker.detach();
+      (void)state_.release();
+      state_ = std::make_unique<State>();
+      s = state_.get();
+      s->threads = threads;
+    }
+    s->start();
+  }
+  s->body = &body;
+  s->count = count;
+  s->unfinished.store(s->threads - 1, std::memory_order_relaxed);
+  {
+    // The lock orders this store against a worker that is about to sleep.
+    std::lock_guard lock(s->mutex);
+    s->generation.fetch_add(1, std::memory_order_release);
+  }
+  if (s->asleep.load()) s->wake.notify_all();
+  s->work(0);
+  for (int spins = 0; s->unfinished.load(std::memory_order_acquire) != 0; ++spins) {
+    if (spins > kSpins) std::this_thread::yield();
+    else CUTAWAY_PAUSE();
+  }
+  if (s->failure) {
+    std::exception_ptr failure = std::exchange(s->failure, nullptr);
+    std::rethrow_exception(failure);
+  }
+}
+
+}  // namespace cutaway

@@ -1,0 +1,50 @@
+// The compiled module cutaway._core: names and arrays for Python, one exception translator, nothing else.
+#include "base/error.h"
+#include "base/machine.h"
+#include "bind/bind.h"
+
+namespace py = pybind11;
+
+namespace cutaway {
+namespace {
+
+// Raises cutaway.errors.<kind>(message, hint=..., **details).
+void raise(const Error& error) {
+  py::object type = py::module_::import("cutaway.errors").attr(error.kind.c_str());
+  py::dict details;
+  for (const auto& [key, value] : error.details)
+    std::visit([&, name = key](const auto& v) { details[name.c_str()] = v; }, value);
+  py::object hint = error.hint.empty() ? py::object(py::none()) : py::object(py::str(error.hint));
+  py::object raised = type(py::bytes(error.message).attr("decode")("utf-8", "backslashreplace"), py::arg("hint") = hint,
+                           **details);
+  PyErr_SetObject(type.ptr(), raised.ptr());
+}
+
+}  // namespace
+
+void bind_base(py::module_& m) {
+  m.def("targets", [] { return machine().targets; }, "CPU targets that this machine runs, best first.");
+  m.def("cpu", [] { return machine().cpu; }, "The CPU's model name.");
+  m.def("cores", [] { return machine().cores; }, "Cores this process may use.");
+  m.def("default_target", [] { return default_target(); }, "The CPU target in use: the best, or CUTAWAY_TARGET.");
+}
+
+}  // namespace cutaway
+
+PYBIND11_MODULE(_core, m) {
+  m.attr("__version__") = CUTAWAY_VERSION;
+  py::register_exception_translator([](std::exception_ptr p) {
+    try {
+      if (p) std::rethrow_exception(p);
+    } catch (const cutaway::Error& error) {
+      cutaway::raise(error);
+    } catch (const std::bad_alloc&) {
+      cutaway::raise(cutaway::Error("AllocationFailed", "the operating system refused memory", "close other models or use a shorter n_ctx"));
+    }
+  });
+  cutaway::bind_base(m);
+  cutaway::bind_load(m);
+  cutaway::bind_text(m);
+  cutaway::bind_kernels(m);
+  cutaway::bind_run(m);
+}

@@ -1,0 +1,10 @@
+// f32: IEEE 754 binary32, as is.
+#pragma once
+
+#include "formats/format.h"
+
+namespace cutaway {
+
+extern const Format format_f32;
+
+}  // namespace cutaway

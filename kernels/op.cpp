@@ -1,0 +1,77 @@
+#include "op.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#include "base/machine.h"
+#include "op_table.h"  // generated from the folder names: CUTAWAY_OPS(X)
+
+namespace cutaway {
+
+#define X(name) extern const Op op_##name;
+CUTAWAY_OPS(X)
+#undef X
+
+namespace {
+
+std::string list(const std::vector<const char*>& words) {
+  std::string out;
+  for (const char* word : words) out += (out.empty() ? "" : ", ") + std::string(word);
+  return out;
+}
+
+}  // namespace
+
+std::span<const Op* const> ops() {
+#define X(name) &op_##name,
+  static const std::vector<const Op*> all{CUTAWAY_OPS(X)};
+#undef X
+  return all;
+}
+
+const Op* find_op(std::string_view name) {
+  for (const Op* op : ops())
+    if (op->name == name) return op;
+  return nullptr;
+}
+
+size_t Op::pick(const std::string& target) const {
+  // Targets from best to plainest, in the order of machine(): the first the op has at or below `target`.
+  const auto& known = machine().targets;
+  for (auto it = std::find(known.begin(), known.end(), target); it != known.end(); ++it)
+    for (size_t i = 0; i < targets.size(); ++i)
+      if (*it == targets[i]) return i;
+  return targets.size() - 1;
+}
+
+size_t Op::named(const std::string& target) const {
+  for (size_t i = 0; i < targets.size(); ++i)
+    if (target == targets[i]) {
+      resolve_target(target);
+      return i;
+    }
+  throw Error("UnsupportedOperation",
+              std::string(name) + " has no kernel for target " + printable(target) + "; it has " + list(targets));
+}
+
+std::byte* thread_scratch(size_t bytes) {
+  struct Memory {
+    std::byte* data = nullptr;
+    size_t bytes = 0;
+    ~Memory() { std::free(data); }
+  };
+  thread_local Memory memory;
+  if (memory.bytes < bytes) {
+    std::free(memory.data);
+    memory.bytes = (bytes + 4095) / 4096 * 4096;
+    memory.data = static_cast<std::byte*>(std::aligned_alloc(64, memory.bytes));
+    if (!memory.data) {
+      memory.bytes = 0;
+      throw std::bad_alloc();
+    }
+  }
+  return memory.data;
+}
+
+}  // namespace cutaway

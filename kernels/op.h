@@ -1,0 +1,118 @@
+// Op: a named computation with one contract. Kernel: one implementation of an op for one target. Executors, Python and
+// tests all come in through the same door, Op::run, and can name the kernel they want.
+//
+// A kernel computes units [begin, end) of its outputs (rows, or groups of rows). Every unit is computed in one fixed
+// order that does not depend on how the units are split among threads, so the number of threads never shows in the bits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/tensor.h"
+#include "base/threads.h"
+
+namespace cutaway {
+
+// A number that belongs to a stage and not to its tensors: eps, scale, window. Integers fit exactly up to 2^53.
+using Attributes = std::vector<std::pair<std::string, double>>;
+
+// One use of an op: its tensors and numbers.
+struct Call {
+  std::string_view who;             // the stage, or the op's name when it is called alone; errors begin with it
+  std::span<const Tensor> reads;    // activations; an absent optional one has data == nullptr
+  std::span<const Tensor> weights;  // likewise
+  Tensor out;
+  const Attributes* attributes = nullptr;
+
+  double number(std::string_view name, double fallback) const {
+    for (const auto& [key, value] : *attributes)
+      if (key == name) return value;
+    return fallback;
+  }
+};
+
+template <class Args>
+struct Kernel {
+  const char* target;
+  // Computes units [begin, end). `scratch` is this thread's own, Args::scratch_bytes() long, 64-byte aligned.
+  void (*run)(const Args& args, int64_t begin, int64_t end, std::byte* scratch);
+};
+
+struct Op {
+  const char* name;
+  std::vector<const char*> reads;       // argument names in order; a leading '?' marks an optional one
+  std::vector<const char*> weights;     // likewise
+  std::vector<const char*> attributes;  // likewise
+  std::vector<const char*> targets;     // of its kernels, best first
+  // True: runs once per sequence. Its first read and its output hold that sequence's new rows, its other reads all
+  // positions so far (the cache), of which the new rows are the last.
+  bool per_sequence;
+
+  // Raises ShapeError or ArgumentError; returns the natural shape of out. call.out is not looked at.
+  Shape (*shape)(const Call& call);
+  // `kernel` is an index into targets. call.out holds as many elements as shape() says.
+  void (*run)(const Call& call, size_t kernel, Pool& pool);
+
+  // The kernel that runs at `target` or, where the op has none of its own for it, below it.
+  size_t pick(const std::string& target) const;
+  // The kernel of exactly this target; raises UnsupportedOperation listing what the op has and the machine runs.
+  size_t named(const std::string& target) const;
+};
+
+std::span<const Op* const> ops();
+const Op* find_op(std::string_view name);  // null: there is none
+
+// At least `bytes` of 64-byte aligned memory that belongs to the calling thread, kept between calls.
+std::byte* thread_scratch(size_t bytes);
+
+[[noreturn]] inline void shape_error(const Call& call, const std::string& message) {
+  throw Error("ShapeError", std::string(call.who) + ": " + message);
+}
+
+inline void check_shape(const Call& call, bool holds, const std::string& message) {
+  if (!holds) shape_error(call, message);
+}
+
+// Makes the Op of an argument struct. Args has: static Args bind(const Call&) (checks, raises), static Shape shape(const
+// Call&), int64_t units() const, size_t scratch_bytes() const. Kernels is the op's table, best first.
+template <class Args, const auto& Kernels>
+Op make_op(const char* name, std::vector<const char*> reads, std::vector<const char*> weights,
+           std::vector<const char*> attributes, bool per_sequence = false) {
+  std::vector<const char*> targets;
+  for (const auto& kernel : Kernels) targets.push_back(kernel.target);
+  auto run = [](const Call& call, size_t kernel, Pool& pool) {
+    check_shape(call, call.out.shape.elements() == Args::shape(call).elements(),
+                "out is " + call.out.shape.str() + ", expected " + Args::shape(call).str());
+    const Args args = Args::bind(call);
+    size_t scratch = args.scratch_bytes();
+    pool.parallel_for(args.units(), [&](int64_t begin, int64_t end, int) {
+      Kernels[kernel].run(args, begin, end, scratch ? thread_scratch(scratch) : nullptr);
+    });
+  };
+  return Op{name, std::move(reads), std::move(weights), std::move(attributes), std::move(targets), per_sequence,
+            Args::shape, run};
+}
+
+// A function that every CPU target has: declared once per target, listed once in the op's table.
+#if defined(__x86_64__)
+#define CUTAWAY_DECLARE(function)              \
+  namespace avx512vnni { function; }           \
+  namespace avx512 { function; }               \
+  namespace avx2 { function; }                 \
+  namespace scalar { function; }
+#define CUTAWAY_KERNELS(name) \
+  {{"avx512vnni", avx512vnni::name}, {"avx512", avx512::name}, {"avx2", avx2::name}, {"scalar", scalar::name}}
+#else
+#define CUTAWAY_DECLARE(function) \
+  namespace scalar { function; }
+#define CUTAWAY_KERNELS(name) {{"scalar", scalar::name}}
+#endif
+
+}  // namespace cutaway

@@ -1,0 +1,6 @@
+"""cutaway: a language-model engine with the lid off."""
+
+from cutaway import errors
+from cutaway._core import __version__
+
+__all__ = ["__version__", "errors"]
