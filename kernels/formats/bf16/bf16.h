@@ -1,0 +1,10 @@
+// bf16: the upper half of an IEEE 754 binary32.
+#pragma once
+
+#include "formats/format.h"
+
+namespace cutaway {
+
+extern const Format format_bf16;
+
+}  // namespace cutaway
