@@ -11,6 +11,7 @@ void bind_base(pybind11::module_& m);
 void bind_load(pybind11::module_& m);
 void bind_text(pybind11::module_& m);
 void bind_kernels(pybind11::module_& m);
+void bind_formats(pybind11::module_& m);
 void bind_run(pybind11::module_& m);
 
 }  // namespace cutaway

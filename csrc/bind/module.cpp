@@ -46,5 +46,6 @@ PYBIND11_MODULE(_core, m) {
   cutaway::bind_load(m);
   cutaway::bind_text(m);
   cutaway::bind_kernels(m);
+  cutaway::bind_formats(m);
   cutaway::bind_run(m);
 }

@@ -1,4 +1,5 @@
 // Unpacks a row of any blocked format through its Codes: the definition in one place.
+// Block structs are [[gnu::packed]]: a row may start at any byte, and sizes are those of the file.
 #pragma once
 
 #include "formats/format.h"

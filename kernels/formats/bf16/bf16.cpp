@@ -6,16 +6,18 @@ namespace cutaway {
 namespace {
 
 void unpack_row(const void* row, float* out, int64_t n) {
-  const auto* x = static_cast<const uint16_t*>(row);
+  const auto* x = static_cast<const uint8_t*>(row);
   for (int64_t i = 0; i < n; ++i) {
-    uint32_t bits = static_cast<uint32_t>(x[i]) << 16;
+    uint16_t half;
+    std::memcpy(&half, x + 2 * i, 2);
+    uint32_t bits = static_cast<uint32_t>(half) << 16;
     std::memcpy(out + i, &bits, 4);
   }
 }
 
 }  // namespace
 
-const Format format_bf16{.name = "bf16", .gguf_id = 30, .block = 1, .block_bytes = 2, .payload = Payload::bf16, .group = 0,
+constinit const Format format_bf16{.name = "bf16", .gguf_id = 30, .block = 1, .block_bytes = 2, .payload = Payload::bf16, .group = 0,
                          .offset = 0, .table = nullptr, .minimums = false, .wide_scale = false,
                          .unpack_row = unpack_row, .unpack_codes = nullptr};
 

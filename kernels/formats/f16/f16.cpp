@@ -1,18 +1,24 @@
 #include "formats/f16/f16.h"
 
+#include <cstring>
+
 #include "formats/f16_value.h"
 
 namespace cutaway {
 namespace {
 
 void unpack_row(const void* row, float* out, int64_t n) {
-  const auto* x = static_cast<const uint16_t*>(row);
-  for (int64_t i = 0; i < n; ++i) out[i] = f16_value(x[i]);
+  const auto* x = static_cast<const uint8_t*>(row);
+  for (int64_t i = 0; i < n; ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, x + 2 * i, 2);
+    out[i] = f16_value(bits);
+  }
 }
 
 }  // namespace
 
-const Format format_f16{.name = "f16", .gguf_id = 1, .block = 1, .block_bytes = 2, .payload = Payload::f16, .group = 0,
+constinit const Format format_f16{.name = "f16", .gguf_id = 1, .block = 1, .block_bytes = 2, .payload = Payload::f16, .group = 0,
                         .offset = 0, .table = nullptr, .minimums = false, .wide_scale = false,
                         .unpack_row = unpack_row, .unpack_codes = nullptr};
 

@@ -9,7 +9,7 @@
 
 namespace cutaway {
 
-struct BlockQ4_1 {
+struct [[gnu::packed]] BlockQ4_1 {
   uint16_t d, m;
   uint8_t qs[16];
 };
