@@ -12,11 +12,16 @@ namespace {
 void raise(const Error& error) {
   py::object type = py::module_::import("cutaway.errors").attr(error.kind.c_str());
   py::dict details;
-  for (const auto& [key, value] : error.details)
-    std::visit([&, name = key](const auto& v) { details[name.c_str()] = v; }, value);
-  py::object hint = error.hint.empty() ? py::object(py::none()) : py::object(py::str(error.hint));
-  py::object raised = type(py::bytes(error.message).attr("decode")("utf-8", "backslashreplace"), py::arg("hint") = hint,
-                           **details);
+  // Paths and names are bytes, and need not be UTF-8.
+  auto decode = [](const std::string& bytes, const char* errors) {
+    return py::bytes(bytes).attr("decode")("utf-8", errors);
+  };
+  for (const auto& [key, value] : error.details) {
+    if (const auto* text = std::get_if<std::string>(&value)) details[key.c_str()] = decode(*text, "surrogateescape");
+    else std::visit([&, name = key](const auto& v) { details[name.c_str()] = v; }, value);
+  }
+  py::object hint = error.hint.empty() ? py::object(py::none()) : py::object(decode(error.hint, "backslashreplace"));
+  py::object raised = type(decode(error.message, "backslashreplace"), py::arg("hint") = hint, **details);
   PyErr_SetObject(type.ptr(), raised.ptr());
 }
 
