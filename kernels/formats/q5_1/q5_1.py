@@ -1,0 +1,33 @@
+"""q5_1 in NumPy: 32 elements in 24 bytes, code * d + m. Layout: q5_1.h."""
+
+import numpy as np
+from cutaway.kernels.formats.bits import F, blockwise, half, halves, inverse, put_half, put_halves
+
+NAME, BLOCK, BLOCK_BYTES, GGUF_ID = "q5_1", 32, 24, 7
+
+
+def terms(b):  # the product and the minimum that an element is the sum of
+    fifth = np.unpackbits(b[:, 4:8], axis=1, bitorder="little")
+    return (halves(b[:, 8:24]) | fifth << 4).astype(F) * half(b, 0), half(b, 2)
+
+
+@blockwise(BLOCK_BYTES, BLOCK)
+def unpack(b):  # uint8 [blocks, 24] -> float32 [blocks, 32]
+    product, minimum = terms(b)
+    return product + minimum
+
+
+@blockwise(BLOCK, BLOCK_BYTES)
+def pack(x):  # float32 [blocks, 32] -> uint8 [blocks, 24]
+    """Code 0 is the smallest value, code 31 the largest: the bytes of gguf's quantiser."""
+    low = x.min(1, keepdims=True)
+    d = (x.max(1, keepdims=True) - low) / F(31)
+    codes = np.minimum(31, np.trunc((x - low) * inverse(d) + F(0.5))).astype(np.uint8)
+    fifth = np.packbits(codes >> 4, axis=1, bitorder="little")
+    return np.concatenate([put_half(d), put_half(low), fifth, put_halves(codes & 15)], axis=1)
+
+
+@blockwise(BLOCK_BYTES, BLOCK)
+def spread(b):
+    product, minimum = terms(b)
+    return np.abs(product) + np.abs(minimum)

@@ -1,0 +1,25 @@
+"""q8_0 in NumPy: 32 elements in 34 bytes, q * d. Layout: q8_0.h."""
+
+import numpy as np
+from cutaway.kernels.formats.bits import F, blockwise, half, inverse, put_half
+
+NAME, BLOCK, BLOCK_BYTES, GGUF_ID = "q8_0", 32, 34, 8
+
+
+@blockwise(BLOCK_BYTES, BLOCK)
+def unpack(b):  # uint8 [blocks, 34] -> float32 [blocks, 32]
+    return b[:, 2:34].view(np.int8).astype(F) * half(b, 0)
+
+
+@blockwise(BLOCK, BLOCK_BYTES)
+def pack(x):  # float32 [blocks, 32] -> uint8 [blocks, 34]
+    """d = max |x| / 127, q = x / d rounded, halves away from zero: the bytes of gguf's quantiser."""
+    d = np.abs(x).max(1, keepdims=True) / F(127)
+    size = np.abs(x * inverse(d))
+    whole = np.floor(size)
+    q = np.sign(x) * (whole + (size - whole >= 0.5))
+    return np.concatenate([put_half(d), q.astype(np.int8).view(np.uint8)], axis=1)
+
+
+def spread(raw):
+    return np.abs(unpack(raw))
