@@ -3,5 +3,6 @@
 from cutaway import errors
 from cutaway._core import __version__
 from cutaway.formats import formats, pack, unpack
+from cutaway.text import Tokenizer, Tokens, Utf8Stream
 
-__all__ = ["__version__", "errors", "formats", "pack", "unpack"]
+__all__ = ["Tokenizer", "Tokens", "Utf8Stream", "__version__", "errors", "formats", "pack", "unpack"]
