@@ -1,10 +1,12 @@
 #include "op.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cstdlib>
 #include <new>
 
 #include "base/machine.h"
+#include "formats/f32/f32.h"
 #include "op_table.h"  // generated from the folder names: CUTAWAY_OPS(X)
 
 namespace cutaway {
@@ -53,6 +55,21 @@ size_t Op::named(const std::string& target) const {
     }
   throw Error("UnsupportedOperation",
               std::string(name) + " has no kernel for target " + printable(target) + "; it has " + list(targets));
+}
+
+float* floats(const Call& call, const Tensor& tensor, const char* name) {
+  if (tensor.format != &format_f32)
+    throw Error("ArgumentError", std::string(call.who) + ": " + name + " is " +
+                                     (tensor.format ? tensor.format->name : "integers") + ", expected f32",
+                std::string("pass ") + name + " as float32");
+  return tensor.f32();
+}
+
+float positive_eps(const Call& call) {
+  double eps = call.number("eps", 0);
+  if (eps >= FLT_MIN && eps <= FLT_MAX) return static_cast<float>(eps);
+  throw Error("ArgumentError", std::string(call.who) + ": eps is " + std::to_string(eps) +
+                                   ", expected a positive float32, at least 1.2e-38");
 }
 
 std::byte* thread_scratch(size_t bytes) {

@@ -36,6 +36,7 @@ struct Call {
       if (key == name) return value;
     return fallback;
   }
+  bool has_weight(size_t i) const { return i < weights.size() && weights[i].data; }
 };
 
 template <class Args>
@@ -79,6 +80,19 @@ std::byte* thread_scratch(size_t bytes);
 inline void check_shape(const Call& call, bool holds, const std::string& message) {
   if (!holds) shape_error(call, message);
 }
+
+// Raises ShapeError unless `shape`, of the weight `name`, is one number for each channel of x.
+inline void check_channels(const Call& call, const char* name, const Shape& shape, const Shape& x) {
+  if (shape.elements() == x.last()) return;
+  shape_error(call, std::string(name) + " is " + shape.str() + ", expected [D] = [" + std::to_string(x.last()) +
+                        "], the last axis of x");
+}
+
+// The floats of a tensor that has to be f32; raises ArgumentError naming it where it is anything else.
+float* floats(const Call& call, const Tensor& tensor, const char* name);
+
+// The attribute eps, which keeps a divisor away from zero; raises ArgumentError unless it is a positive normal float32.
+float positive_eps(const Call& call);
 
 // Makes the Op of an argument struct. Args has: static Args bind(const Call&) (checks, raises), static Shape shape(const
 // Call&), int64_t units() const, size_t scratch_bytes() const. Kernels is the op's table, best first.

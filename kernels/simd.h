@@ -12,7 +12,11 @@
 #include <cstring>
 
 #if defined(__AVX2__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"  // GCC 12's own header, GCC bug 105593
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #endif
 
 namespace cutaway::CUTAWAY_TARGET {
@@ -28,6 +32,9 @@ CUTAWAY_INLINE f32x16 broadcast(float x) { return {_mm512_set1_ps(x)}; }
 CUTAWAY_INLINE i32x16 broadcast(int32_t x) { return {_mm512_set1_epi32(x)}; }
 CUTAWAY_INLINE f32x16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
 CUTAWAY_INLINE f32x16 load_first(const float* p, int n) { return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p)}; }
+CUTAWAY_INLINE f32x16 load_first(const float* p, int n, float rest) {
+  return {_mm512_mask_loadu_ps(_mm512_set1_ps(rest), static_cast<__mmask16>((1u << n) - 1), p)};
+}
 CUTAWAY_INLINE void store(float* p, f32x16 a) { _mm512_storeu_ps(p, a.v); }
 CUTAWAY_INLINE void store_first(float* p, f32x16 a, int n) { _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), a.v); }
 CUTAWAY_INLINE f32x16 load_f16(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
@@ -64,6 +71,12 @@ CUTAWAY_INLINE f32x16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_
 CUTAWAY_INLINE void store(float* p, f32x16 a) { _mm256_storeu_ps(p, a.lo), _mm256_storeu_ps(p + 8, a.hi); }
 CUTAWAY_INLINE f32x16 load_first(const float* p, int n) {
   alignas(32) float full[16] = {};
+  std::memcpy(full, p, static_cast<size_t>(n) * sizeof(float));
+  return load(full);
+}
+CUTAWAY_INLINE f32x16 load_first(const float* p, int n, float rest) {
+  alignas(32) float full[16];
+  store(full, broadcast(rest));
   std::memcpy(full, p, static_cast<size_t>(n) * sizeof(float));
   return load(full);
 }
@@ -122,6 +135,7 @@ CUTAWAY_INLINE f32x16 broadcast(float x) { CUTAWAY_LANES(f32x16, x); }
 CUTAWAY_INLINE i32x16 broadcast(int32_t x) { CUTAWAY_LANES(i32x16, x); }
 CUTAWAY_INLINE f32x16 load(const float* p) { CUTAWAY_LANES(f32x16, p[l]); }
 CUTAWAY_INLINE f32x16 load_first(const float* p, int n) { CUTAWAY_LANES(f32x16, l < n ? p[l] : 0.0f); }
+CUTAWAY_INLINE f32x16 load_first(const float* p, int n, float rest) { CUTAWAY_LANES(f32x16, l < n ? p[l] : rest); }
 CUTAWAY_INLINE void store(float* p, f32x16 a) { for (int l = 0; l < 16; ++l) p[l] = a.v[l]; }
 CUTAWAY_INLINE void store_first(float* p, f32x16 a, int n) { for (int l = 0; l < n; ++l) p[l] = a.v[l]; }
 CUTAWAY_INLINE float f16_value(uint16_t h) {

@@ -1,9 +1,182 @@
+// Kernels by name for Python: the same door that executors use, on NumPy arrays. Values are never changed on the way
+// in: an array whose numbers the op cannot hold exactly is refused by name.
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "base/machine.h"
 #include "bind/bind.h"
+#include "formats/f16/f16.h"
+#include "formats/f32/f32.h"
+#include "op.h"
 
 namespace py = pybind11;
 
 namespace cutaway {
+namespace {
 
-void bind_kernels(py::module_&) {}
+constexpr size_t kGuardBytes = 256;
+constexpr uint32_t kPoison = 0x7fc0dead;  // a NaN that no kernel computes
+thread_local std::string last_kernel;
+
+std::string plain_name(const char* argument) { return argument[0] == '?' ? argument + 1 : argument; }
+
+const Op& op_named(const std::string& name) {
+  if (const Op* op = find_op(name)) return *op;
+  throw Error("ArgumentError", "there is no op " + printable(name), "cutaway.ops lists them");
+}
+
+// A tensor over a NumPy array, and the array that keeps its memory alive.
+struct Argument {
+  py::array keep;
+  Tensor tensor;
+};
+
+Shape shape_of(const std::string& who, const py::array& array) {
+  if (array.ndim() > 4)
+    throw Error("ShapeError", who + " has " + std::to_string(array.ndim()) + " axes, expected at most 4");
+  Shape shape;
+  for (py::ssize_t i = 0; i < array.ndim(); ++i) shape[shape.rank++] = array.shape(i);
+  return shape;
+}
+
+// The array as dtype `to`; raises where that would change a value.
+py::array exactly(const std::string& who, const py::array& array, const char* to) {
+  py::module_ numpy = py::module_::import("numpy");
+  py::object converted = array.attr("astype")(to);
+  py::object back = converted.attr("astype")(array.dtype());
+  if (!py::cast<bool>(numpy.attr("array_equal")(array, back, py::arg("equal_nan") = array.dtype().kind() == 'f')))
+    throw Error(
+        "ArgumentError",
+        who + " holds " + py::cast<std::string>(py::str(array.dtype())) + " values that " + to + " cannot hold exactly",
+        std::string("round them yourself: .astype(\"") + to + "\")");
+  return converted;
+}
+
+// Which dtype an argument travels in: indices as int32, rope's frequencies as float64, all else as float32 or float16.
+Argument convert(const std::string& who, const std::string& name, const py::object& value) {
+  if (value.is_none()) return {};
+  py::array array = py::module_::import("numpy").attr("asarray")(value);
+  const char kind = array.dtype().kind();
+  if (kind != 'f' && kind != 'i' && kind != 'u')
+    throw Error("ArgumentError",
+                who + " is an array of " + py::cast<std::string>(py::str(array.dtype())) + ", expected numbers");
+  const bool index = name == "positions" || name == "tokens", wide = name == "frequencies";
+  const char* dtype = index ? "int32" : wide ? "float64" : kind == 'f' && array.itemsize() == 2 ? "float16" : "float32";
+  py::module_ numpy = py::module_::import("numpy");
+  const Shape shape = shape_of(who, array);
+  if (!array.dtype().equal(py::dtype(dtype))) array = exactly(who, array, dtype);
+  array = numpy.attr("require")(array, py::arg("requirements") = "CA");  // contiguous rows, aligned elements
+  const Format* format = index || wide ? nullptr : std::string_view(dtype) == "float16" ? &format_f16 : &format_f32;
+  return {array, {const_cast<void*>(array.data()), format, shape}};
+}
+
+std::vector<Argument> convert_all(const Op& op, const char* what, const std::vector<const char*>& names,
+                                  const py::sequence& values) {
+  if (values.size() > names.size())
+    throw Error("ArgumentError", std::string(op.name) + ": got " + std::to_string(values.size()) + " " + what +
+                                     ", expected at most " + std::to_string(names.size()));
+  std::vector<Argument> arguments(names.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string name = plain_name(names[i]);
+    if (i < values.size()) arguments[i] = convert(std::string(op.name) + ": " + name, name, values[i]);
+    if (!arguments[i].tensor.data && names[i][0] != '?')
+      throw Error("ArgumentError", std::string(op.name) + ": " + name + " is missing");
+  }
+  return arguments;
+}
+
+Attributes convert_attributes(const Op& op, const py::dict& values) {
+  Attributes attributes;
+  for (auto [key, value] : values) {
+    const std::string name = py::cast<std::string>(key);
+    bool known = false;
+    for (const char* attribute : op.attributes) known = known || plain_name(attribute) == name;
+    if (!known) throw Error("ArgumentError", std::string(op.name) + " has no attribute " + printable(name));
+    if (!value.is_none())
+      attributes.emplace_back(name, py::cast<double>(py::float_(py::reinterpret_borrow<py::object>(value))));
+  }
+  for (const char* attribute : op.attributes) {
+    bool given = attribute[0] == '?';
+    for (const auto& entry : attributes) given = given || entry.first == attribute;
+    if (!given) throw Error("ArgumentError", std::string(op.name) + ": attribute " + attribute + " is missing");
+  }
+  return attributes;
+}
+
+std::vector<Tensor> tensors(const std::vector<Argument>& arguments) {
+  std::vector<Tensor> out;
+  for (const auto& argument : arguments) out.push_back(argument.tensor);
+  return out;
+}
+
+// Memory for the output between two guards, off by one float from any alignment, all of it poisoned.
+struct Guarded {
+  std::vector<uint32_t> words;
+  size_t elements;
+
+  explicit Guarded(size_t elements) : words(elements + 2 * kGuardBytes / 4 + 1, kPoison), elements(elements) {}
+  uint32_t* data() { return words.data() + kGuardBytes / 4 + 1; }
+  void check(const std::string& who) {
+    for (uint32_t* p = words.data(); p != words.data() + words.size(); ++p) {
+      const bool inside = p >= data() && p < data() + elements;
+      if (inside && *p == kPoison)
+        throw Error("InternalError", who + " left element " + std::to_string(p - data()) + " of its output unwritten");
+      if (!inside && *p != kPoison)
+        throw Error("InternalError", who + " wrote outside its output, at element " + std::to_string(p - data()));
+    }
+  }
+};
+
+py::array_t<float> run_op(const std::string& name, const py::sequence& reads, const py::sequence& weights,
+                          const py::dict& attributes, const std::string& target, int threads, bool guard) {
+  const Op& op = op_named(name);
+  if (threads < 1 || threads > 1024)
+    throw Error("ArgumentError", name + ": threads is " + std::to_string(threads) + ", expected 1 to 1024");
+  const size_t kernel = target.empty() ? op.pick(default_target()) : op.named(target);
+  const auto read_arrays = convert_all(op, "reads", op.reads, reads);
+  const auto weight_arrays = convert_all(op, "weights", op.weights, weights);
+  const auto numbers = convert_attributes(op, attributes);
+  const auto read_tensors = tensors(read_arrays), weight_tensors = tensors(weight_arrays);
+  Call call{.who = op.name, .reads = read_tensors, .weights = weight_tensors, .out = {}, .attributes = &numbers};
+  const Shape shape = op.shape(call);
+  py::array_t<float> out(std::vector<py::ssize_t>(shape.axes.begin(), shape.axes.begin() + shape.rank));
+  const size_t elements = static_cast<size_t>(shape.elements());
+  std::unique_ptr<Guarded> guarded = guard ? std::make_unique<Guarded>(elements) : nullptr;
+  call.out = {guard ? static_cast<void*>(guarded->data()) : out.mutable_data(), &format_f32, shape};
+  {
+    py::gil_scoped_release release;
+    Pool pool(threads);
+    op.run(call, kernel, pool);
+  }
+  last_kernel = name + "/" + op.targets[kernel];
+  if (guard) {
+    guarded->check(last_kernel);
+    std::memcpy(out.mutable_data(), guarded->data(), elements * sizeof(float));
+  }
+  return out;
+}
+
+py::list list_ops() {
+  py::list out;
+  for (const Op* op : ops())
+    out.append(py::dict(py::arg("name") = op->name, py::arg("reads") = op->reads, py::arg("weights") = op->weights,
+                        py::arg("attributes") = op->attributes, py::arg("targets") = op->targets,
+                        py::arg("per_sequence") = op->per_sequence));
+  return out;
+}
+
+}  // namespace
+
+void bind_kernels(py::module_& m) {
+  m.def("ops", list_ops,
+        "Every op: name, reads, weights, attributes ('?' marks optional ones), targets, per_sequence.");
+  m.def("run_op", run_op, py::arg("name"), py::arg("reads"), py::arg("weights"), py::arg("attributes"),
+        py::arg("target") = "", py::arg("threads") = 1, py::arg("guard") = false,
+        "Runs one kernel on arrays. guard: the output lies unaligned between guard bytes, and every write is checked.");
+  m.def(
+      "last_kernel", [] { return last_kernel; }, "The kernel that this thread's last run_op ran: \"rms_norm/avx2\".");
+}
 
 }  // namespace cutaway

@@ -1,10 +1,10 @@
 // rms_norm: y[t] = w * x[t] / sqrt(mean(x[t]^2) + eps)
 //
-// Source   Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4
-// Shapes   x [T, D], w [D] -> y [T, D]           Formats  f32
-// Refuses  w of another length; eps <= 0         Cost     8 T D + 4 D bytes, 4 T D operations
-//
 // Fuses the stages rms_scale, rms_normalize and gain; gives the same bits as that chain.
+//
+// Source   Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4
+// Shapes   x [T, D], w [D] -> y [T, D]                                    Formats  f32
+// Refuses  w of another length; eps that is not a positive float32       Cost     8 T D + 4 D bytes, 4 T D operations
 #pragma once
 
 #include "op.h"

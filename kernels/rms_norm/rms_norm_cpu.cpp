@@ -1,5 +1,5 @@
 #include "rms_norm.h"
-#include "simd.h"
+#include "row.h"
 
 namespace cutaway::CUTAWAY_TARGET {
 
@@ -9,13 +9,7 @@ void rms_norm(const RmsNorm& a, int64_t begin, int64_t end, std::byte*) {
   for (int64_t t = begin; t < end; ++t) {
     const float* x = a.x + t * a.D;
     float* y = a.y + t * a.D;
-    f32x16 squares = broadcast(0.0f);
-    for (int64_t i = 0; i < whole; i += 16) squares = fma(load(x + i), load(x + i), squares);
-    if (tail) {
-      f32x16 last = load_first(x + whole, tail);
-      squares = fma(last, last, squares);
-    }
-    f32x16 scale = broadcast(std::sqrt(sum(squares) / static_cast<float>(a.D) + a.eps));
+    const f32x16 scale = broadcast(row_scale(x, a.D, 0.0f, a.eps));
     for (int64_t i = 0; i < whole; i += 16) store(y + i, load(x + i) / scale * load(a.w + i));
     if (tail) store_first(y + whole, load_first(x + whole, tail) / scale * load_first(a.w + whole, tail), tail);
   }

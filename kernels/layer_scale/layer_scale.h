@@ -1,0 +1,26 @@
+// layer_scale: scale[t] = sqrt(mean((x[t] - mean(x[t]))^2) + eps)
+//
+// Source   Ba et al. 2016, arXiv:1607.06450, eq. 4: the divisor, variance over D
+// Shapes   x [T, D] -> scale [T, 1]          Formats  f32
+// Refuses  eps that is not a positive float32         Cost     4 T D + 4 T bytes, 4 T D operations
+#pragma once
+
+#include "op.h"
+
+namespace cutaway {
+
+struct LayerScale {
+  const float* x;  // [T, D]
+  float* scale;    // [T, 1]
+  int64_t T, D;
+  float eps;
+
+  static Shape shape(const Call& call);
+  static LayerScale bind(const Call& call);
+  int64_t units() const { return T; }
+  size_t scratch_bytes() const { return 0; }
+};
+
+CUTAWAY_DECLARE(void layer_scale(const LayerScale& a, int64_t begin, int64_t end, std::byte*))
+
+}  // namespace cutaway

@@ -1,0 +1,20 @@
+#include "silu_mul.h"
+#include "simd.h"
+
+#include <algorithm>
+
+namespace cutaway::CUTAWAY_TARGET {
+
+CUTAWAY_INLINE f32x16 silu_mul(f32x16 pre, f32x16 linear) {
+  return pre / (broadcast(1.0f) + exp(broadcast(0.0f) - pre)) * linear;
+}
+
+void silu_mul(const SiluMul& a, int64_t begin, int64_t end, std::byte*) {
+  const int64_t last = std::min(end * SiluMul::kUnit, a.n);
+  int64_t i = begin * SiluMul::kUnit;
+  for (; i + 16 <= last; i += 16) store(a.y + i, silu_mul(load(a.pre + i), load(a.pre_linear + i)));
+  const int tail = static_cast<int>(last - i);
+  if (tail) store_first(a.y + i, silu_mul(load_first(a.pre + i, tail), load_first(a.pre_linear + i, tail)), tail);
+}
+
+}  // namespace cutaway::CUTAWAY_TARGET

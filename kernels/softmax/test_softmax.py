@@ -1,0 +1,42 @@
+"""softmax: every kernel against the reference; rows add to one, masked entries are exactly zero; each refusal."""
+
+import numpy as np
+import pytest
+from cutaway import errors, ops
+from cutaway.testing import SIZES, Case, adversarial_rows, check_kernel, non_finite_rows
+
+
+def cases():
+    for width in (*SIZES, 4096):
+        for name, x in (*adversarial_rows(width), *non_finite_rows(width)):
+            yield Case(f"{name} {x.shape}", (x,))
+        x = next(adversarial_rows(width))[1] * np.float32(30)
+        yield Case(f"large scores {x.shape}", (x,))
+        masked = x.copy()
+        masked[:, width // 2 + 1 :] = -np.inf
+        yield Case(f"masked {x.shape}", (masked,))
+    yield Case("all masked", (np.full((2, 20), -np.inf, np.float32),))
+
+
+def test_every_kernel():
+    check_kernel("softmax", cases())
+
+
+def test_rows_add_to_one_and_masked_is_zero():
+    x = np.random.default_rng(0).standard_normal((7, 3, 211)).astype(np.float32)
+    x[..., 100:120] = -np.inf
+    y = ops.softmax(x)
+    np.testing.assert_allclose(y.sum(axis=-1, dtype=np.float64), 1, atol=1e-6)
+    assert (y[..., 100:120] == 0).all() and (y[..., :100] > 0).all()
+
+
+def test_a_nan_takes_its_whole_row_and_no_other():
+    x = np.zeros((3, 40), np.float32)
+    x[1, 39] = np.nan
+    y = ops.softmax(x)
+    assert np.isnan(y[1]).all() and np.isfinite(y[[0, 2]]).all()
+
+
+def test_rows_must_have_elements():
+    with pytest.raises(errors.ShapeError, match=r"x is \[2, 0\]"):
+        ops.softmax(np.ones((2, 0), np.float32))

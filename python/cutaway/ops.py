@@ -1,0 +1,102 @@
+"""Every kernel, callable by name on NumPy arrays: `ops.rms_norm(x, w, eps=1e-6, target="avx2")`.
+
+The functions are made from the core's own table of ops; arguments and defaults are those of the op's reference, the
+docstring is the text above its declaration. `kernels("rms_norm")` lists what an op can run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from cutaway import _core, errors
+
+_TABLE: dict[str, dict[str, Any]] = {op["name"]: op for op in _core.ops()}
+
+
+class UnknownOp(errors.ArgumentError, AttributeError):
+    """There is no op of this name. details: name, matches."""
+
+
+def kernels(name: str) -> list[str]:
+    """The kernels of an op that this machine runs, best first: `["rms_norm/avx512", ..., "rms_norm/scalar"]`."""
+    runnable = _core.targets()
+    return [f"{name}/{target}" for target in describe(name)["targets"] if target in runnable]
+
+
+def describe(name: str) -> dict[str, Any]:
+    """The op's row in the core's table: reads, weights, attributes, targets, per_sequence."""
+    if name in _TABLE:
+        return _TABLE[name]
+    matches = difflib.get_close_matches(name, _TABLE, n=3)
+    hint = f"did you mean {' or '.join(matches)}?" if matches else f"there are {', '.join(sorted(_TABLE))}"
+    raise UnknownOp(f"there is no op {name!r}", hint=hint, name=name, matches=matches)
+
+
+def definition(name: str) -> Any:
+    """The op's Python side, cutaway/kernels/<op>/<op>.py: reference, magnitude, cost, UNITS."""
+    describe(name)
+    return importlib.import_module(f"cutaway.kernels.{name}.{name}")
+
+
+def arguments(name: str) -> list[str]:
+    """The names of an op's reads and weights, then its attributes, in order."""
+    op = describe(name)
+    return [argument.removeprefix("?") for argument in (*op["reads"], *op["weights"], *op["attributes"])]
+
+
+def formula(name: str) -> str:
+    """The comment at the head of kernels/<op>/<op>.h: formula, source, shapes, what it refuses, cost."""
+    header = Path(__file__).parent / "kernels" / name / f"{name}.h"
+    lines = []
+    for line in header.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("//"):
+            break
+        lines.append(line[2:].removeprefix(" "))
+    return "\n".join(lines)
+
+
+def _signature(name: str) -> inspect.Signature:
+    signature = inspect.signature(definition(name).reference)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    extra = [
+        inspect.Parameter("target", keyword, default=None, annotation="str | None"),
+        inspect.Parameter("threads", keyword, default=1, annotation="int"),
+    ]
+    return signature.replace(parameters=[*signature.parameters.values(), *extra])
+
+
+@functools.cache
+def _function(name: str) -> Any:
+    op, signature = describe(name), _signature(name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise errors.ArgumentError(f"{name}{signature}: {error}") from None
+        bound.apply_defaults()
+        given = bound.arguments
+        reads = [given[argument.removeprefix("?")] for argument in op["reads"]]
+        weights = [given[argument.removeprefix("?")] for argument in op["weights"]]
+        attributes = {a: given[a] for a in (argument.removeprefix("?") for argument in op["attributes"])}
+        return _core.run_op(name, reads, weights, attributes, given["target"] or "", given["threads"])
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = formula(name)
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    return call
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    return _function(describe(name)["name"])
+
+
+def __dir__() -> list[str]:
+    return sorted([*_TABLE, "kernels", "describe", "definition", "arguments", "formula"])

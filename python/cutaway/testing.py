@@ -1,0 +1,159 @@
+"""What tests of kernels need: agreement counted in units of rounding, and one check that asks a kernel everything.
+
+Also a pytest plugin (`pytest -p cutaway.testing --target avx2` forces a CPU target). Importing it needs no pytest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+EPS = 2.0**-24  # one rounding of a float32, relative
+SMALLEST = 2.0**-149  # its smallest step: nothing can be more exact than this
+SIZES = (1, 15, 16, 17, 31, 32, 33, 127, 211, 576, 1536)  # around the vector widths, two primes, a real model's
+
+
+@dataclass
+class Case:
+    """One call of an op; `name` appears when it fails."""
+
+    name: str
+    reads: tuple[Any, ...]
+    weights: tuple[Any, ...] = ()
+    attributes: dict[str, float] = field(default_factory=dict)
+
+
+def units_off(actual: np.ndarray, expected: np.ndarray, magnitude: Any) -> np.ndarray:
+    """Each element's error in units of rounding; infinite where one side is not finite and the other not the same."""
+    actual = np.asarray(actual, np.float64)
+    with np.errstate(all="ignore"):
+        expected = np.broadcast_to(np.asarray(expected, np.float64), actual.shape)
+        rounded = expected.astype(np.float32).astype(np.float64)  # beyond float32's range the right answer is infinity
+        same = (rounded == actual) | (np.isnan(rounded) & np.isnan(actual))
+        unit = np.maximum(EPS * np.abs(np.broadcast_to(magnitude, actual.shape)), SMALLEST)
+        off = np.abs(actual - expected) / unit
+        comparable = np.isfinite(actual) & np.isfinite(rounded) & np.isfinite(unit)
+    return np.where(comparable, off, np.where(same, 0.0, np.inf))
+
+
+def assert_agrees(actual: Any, expected: Any, magnitude: Any, units: float, case: str = "") -> float:
+    """Raises AssertionError unless every element is within `units` roundings; returns the worst element's units.
+
+    actual: what a kernel gave. expected: its reference, float64. magnitude: what one rounding of each element is
+    measured against. case: what to call this comparison in the message.
+    """
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, f"{case}: shape {actual.shape}, expected {expected.shape}"
+    if actual.size == 0:
+        return 0.0
+    off = units_off(actual, expected, magnitude)
+    worst = np.unravel_index(int(np.argmax(off)), off.shape)
+    assert off[worst] <= units, (
+        f"{case or 'case'}: {off[worst]:.4g} units at {tuple(map(int, worst))}, tolerance {units}: "
+        f"got {actual[worst]!r}, expected {expected[worst]!r}; {int((off > units).sum())} of {off.size} are off"
+    )
+    return float(off[worst])
+
+
+def check_kernel(op: str, cases: Iterable[Case], targets: Iterable[str] | None = None) -> float:
+    """Asks every kernel of an op everything, over all cases; returns the worst error seen, in units.
+
+    Each output agrees with the reference within the op's UNITS; all targets and both 1 and 2 threads give the same
+    bits; every element is written and nothing beside them; inputs need no alignment; and no input is changed.
+    targets: those to run; default: the one that CUTAWAY_TARGET forces, or all that run here.
+    """
+    from cutaway import _core, ops
+
+    definition = ops.definition(op)
+    kernels = [name.split("/")[1] for name in ops.kernels(op)]
+    forced = os.environ.get("CUTAWAY_TARGET")
+    chosen = list(targets) if targets is not None else [forced] if forced else kernels
+    worst = 0.0
+    for case in cases:
+        call = (*case.reads, *case.weights)
+        with np.errstate(all="ignore"):
+            expected = definition.reference(*call, **case.attributes)
+            magnitude = definition.magnitude(*call, **case.attributes)
+        before = [None if a is None else a.copy() for a in call]
+        first: np.ndarray | None = None
+        for target in chosen:
+            for threads, shift in ((1, 0), (2, 1), (1, 2), (1, 3)):
+                reads, weights = _misaligned(case.reads, shift), _misaligned(case.weights, shift)
+                out = _core.run_op(op, reads, weights, case.attributes, target, threads, guard=True)
+                who = f"{op}/{target} {case.name}, {threads} threads, inputs {shift} floats off alignment"
+                if first is None:
+                    first = out
+                    worst = max(worst, assert_agrees(out, expected, magnitude, definition.UNITS, who))
+                else:
+                    _assert_same_bits(first, out, f"{who}: other bits than {op}/{chosen[0]}")
+        for name, was, now in zip(ops.arguments(op), before, call, strict=False):
+            assert was is None or was.tobytes() == now.tobytes(), f"{op} {case.name}: {name} was changed"
+    return worst
+
+
+def _assert_same_bits(a: np.ndarray, b: np.ndarray, message: str) -> None:
+    """Equal bit for bit, but for the payload of NaN, which IEEE 754 leaves open."""
+    assert a.shape == b.shape, message
+    differs = (a.view(np.uint32) != b.view(np.uint32)) & ~(np.isnan(a) & np.isnan(b))
+    if differs.any():
+        at = tuple(int(i) for i in np.argwhere(differs)[0])
+        raise AssertionError(f"{message}: {int(differs.sum())} of {a.size}, first at {at}: {a[at]!r} and {b[at]!r}")
+
+
+def _misaligned(arrays: Iterable[Any], shift: int) -> list[Any]:
+    """Copies whose data begin `shift` elements after a 64-byte boundary."""
+    out: list[Any] = []
+    for array in arrays:
+        if array is None:
+            out.append(None)
+            continue
+        room = np.zeros(array.nbytes + 64 + shift * array.itemsize, np.uint8)
+        begin = -room.ctypes.data % 64 + shift * array.itemsize
+        view = room[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+        view[...] = array
+        out.append(view)
+    return out
+
+
+def adversarial_rows(width: int, seed: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+    """Named rows [T, width] on which careless sums fail."""
+    rng = np.random.default_rng(seed + width)
+    normal = rng.standard_normal((3, width)).astype(np.float32)
+    yield "normal", normal
+    yield "large offset", (normal + 1e4).astype(np.float32)
+    yield "subnormal", (normal * np.float32(1e-39)).astype(np.float32)
+    yield "all equal", np.full((2, width), 3.3, np.float32)
+    yield "zeros", np.zeros((2, width), np.float32)
+    outlier = normal.copy()
+    outlier[:, width // 2] = 3e4
+    yield "one outlier", outlier
+    huge = normal.copy()
+    huge[:, width // 3] = -1e20
+    yield "one outlier whose square overflows", huge
+    alternating = np.where(np.arange(width) % 2, -100.0, 100.0) + normal
+    yield "alternating signs", alternating.astype(np.float32)
+
+
+def non_finite_rows(width: int, seed: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+    """Named rows that hold one NaN or infinity each; the rows beside them are normal."""
+    rng = np.random.default_rng(seed + width)
+    for name, value in (("NaN", np.nan), ("inf", np.inf), ("-inf", -np.inf)):
+        row = rng.standard_normal((3, width)).astype(np.float32)
+        row[1, width // 2] = value
+        yield f"one {name}", row
+
+
+# --- pytest plugin ----------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: Any) -> None:
+    parser.addoption("--target", default=None, help="run every kernel on this CPU target: scalar, avx2, avx512, ...")
+
+
+def pytest_configure(config: Any) -> None:
+    if target := config.getoption("--target"):
+        os.environ["CUTAWAY_TARGET"] = target
