@@ -1,8 +1,8 @@
 """cutaway: a language-model engine with the lid off."""
 
-from cutaway import errors
+from cutaway import errors, ops, ref
 from cutaway._core import __version__
 from cutaway.formats import formats, pack, unpack
 from cutaway.text import Tokenizer, Tokens, Utf8Stream
 
-__all__ = ["Tokenizer", "Tokens", "Utf8Stream", "__version__", "errors", "formats", "pack", "unpack"]
+__all__ = ["Tokenizer", "Tokens", "Utf8Stream", "__version__", "errors", "formats", "ops", "pack", "ref", "unpack"]

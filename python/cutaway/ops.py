@@ -6,14 +6,15 @@ docstring is the text above its declaration. `kernels("rms_norm")` lists what an
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
-import inspect
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cutaway import _core, errors
+
+if TYPE_CHECKING:
+    import inspect
 
 _TABLE: dict[str, dict[str, Any]] = {op["name"]: op for op in _core.ops()}
 
@@ -32,6 +33,8 @@ def describe(name: str) -> dict[str, Any]:
     """The op's row in the core's table: reads, weights, attributes, targets, per_sequence."""
     if name in _TABLE:
         return _TABLE[name]
+    import difflib  # here, because importing cutaway should be quick
+
     matches = difflib.get_close_matches(name, _TABLE, n=3)
     hint = f"did you mean {' or '.join(matches)}?" if matches else f"there are {', '.join(sorted(_TABLE))}"
     raise UnknownOp(f"there is no op {name!r}", hint=hint, name=name, matches=matches)
@@ -61,6 +64,8 @@ def formula(name: str) -> str:
 
 
 def _signature(name: str) -> inspect.Signature:
+    import inspect
+
     signature = inspect.signature(definition(name).reference)
     keyword = inspect.Parameter.KEYWORD_ONLY
     extra = [
