@@ -1,5 +1,5 @@
-// Format: how elements are stored, plain or in blocks. One folder per format holds its block struct, its exact unpacking
-// and its packing for the CPU's matmul; this is the table through which everything else finds them.
+// Format: how elements are stored, plain or in blocks. One folder per format holds its block struct, its exact
+// unpacking and its packing for the CPU's matmul; this is the table through which everything else finds them.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@ namespace cutaway {
 
 // What the packed layout (packed.h) needs to know of a format.
 enum class Payload {
-  f32,   // floats, 16 rows interleaved column by column
+  f32,  // floats, 16 rows interleaved column by column
   f16,
   bf16,
-  u4,    // 4-bit codes
-  u8,    // 8-bit codes
+  u4,  // 4-bit codes
+  u8,  // 8-bit codes
 };
 
 // One block's integers in the form every quantised format can be written in, exactly:
@@ -27,10 +27,10 @@ struct Codes {
 };
 
 struct Format {
-  const char* name;     // "q4_1"
-  uint32_t gguf_id;     // ggml's type id
-  int block;            // elements of a block; 1 for plain floats
-  int block_bytes;      // bytes of a block
+  const char* name;  // "q4_1"
+  uint32_t gguf_id;  // ggml's type id
+  int block;         // elements of a block; 1 for plain floats
+  int block_bytes;   // bytes of a block
   Payload payload;
   int group;            // elements that share a scale: 32 or 16; 0 for plain floats
   int offset;           // subtracted from a code to get the signed integer; unused with a table
@@ -45,9 +45,9 @@ struct Format {
 };
 
 std::span<const Format* const> formats();
-const Format* find_format(std::string_view name);    // null: we do not have it
-const Format* find_format(uint32_t gguf_id);         // null: we do not have it
-const char* gguf_type_name(uint32_t gguf_id);        // "IQ2_XXS" for a type we know of but do not read; null: unknown
+const Format* find_format(std::string_view name);  // null: we do not have it
+const Format* find_format(uint32_t gguf_id);       // null: we do not have it
+const char* gguf_type_name(uint32_t gguf_id);      // "IQ2_XXS" for a type we know of but do not read; null: unknown
 
 inline int64_t row_bytes(const Format& f, int64_t n) { return n / f.block * f.block_bytes; }
 

@@ -17,8 +17,17 @@ void unpack_row(const void* row, float* out, int64_t n) {
 
 }  // namespace
 
-constinit const Format format_bf16{.name = "bf16", .gguf_id = 30, .block = 1, .block_bytes = 2, .payload = Payload::bf16, .group = 0,
-                         .offset = 0, .table = nullptr, .minimums = false, .wide_scale = false,
-                         .unpack_row = unpack_row, .unpack_codes = nullptr};
+constinit const Format format_bf16{.name = "bf16",
+                                   .gguf_id = 30,
+                                   .block = 1,
+                                   .block_bytes = 2,
+                                   .payload = Payload::bf16,
+                                   .group = 0,
+                                   .offset = 0,
+                                   .table = nullptr,
+                                   .minimums = false,
+                                   .wide_scale = false,
+                                   .unpack_row = unpack_row,
+                                   .unpack_codes = nullptr};
 
 }  // namespace cutaway

@@ -18,8 +18,17 @@ void unpack_row(const void* row, float* out, int64_t n) {
 
 }  // namespace
 
-constinit const Format format_f16{.name = "f16", .gguf_id = 1, .block = 1, .block_bytes = 2, .payload = Payload::f16, .group = 0,
-                        .offset = 0, .table = nullptr, .minimums = false, .wide_scale = false,
-                        .unpack_row = unpack_row, .unpack_codes = nullptr};
+constinit const Format format_f16{.name = "f16",
+                                  .gguf_id = 1,
+                                  .block = 1,
+                                  .block_bytes = 2,
+                                  .payload = Payload::f16,
+                                  .group = 0,
+                                  .offset = 0,
+                                  .table = nullptr,
+                                  .minimums = false,
+                                  .wide_scale = false,
+                                  .unpack_row = unpack_row,
+                                  .unpack_codes = nullptr};
 
 }  // namespace cutaway

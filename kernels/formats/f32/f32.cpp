@@ -11,8 +11,17 @@ void unpack_row(const void* row, float* out, int64_t n) {
 
 }  // namespace
 
-constinit const Format format_f32{.name = "f32", .gguf_id = 0, .block = 1, .block_bytes = 4, .payload = Payload::f32, .group = 0,
-                        .offset = 0, .table = nullptr, .minimums = false, .wide_scale = false,
-                        .unpack_row = unpack_row, .unpack_codes = nullptr};
+constinit const Format format_f32{.name = "f32",
+                                  .gguf_id = 0,
+                                  .block = 1,
+                                  .block_bytes = 4,
+                                  .payload = Payload::f32,
+                                  .group = 0,
+                                  .offset = 0,
+                                  .table = nullptr,
+                                  .minimums = false,
+                                  .wide_scale = false,
+                                  .unpack_row = unpack_row,
+                                  .unpack_codes = nullptr};
 
 }  // namespace cutaway

@@ -18,8 +18,17 @@ void unpack_codes(const void* block, Codes* out) {
 
 }  // namespace
 
-constinit const Format format_q4_1{.name = "q4_1", .gguf_id = 3, .block = 32, .block_bytes = 20, .payload = Payload::u4, .group = 32,
-                         .offset = 0, .table = nullptr, .minimums = true, .wide_scale = false,
-                         .unpack_row = unpack_row_of_codes<format_q4_1>, .unpack_codes = unpack_codes};
+constinit const Format format_q4_1{.name = "q4_1",
+                                   .gguf_id = 3,
+                                   .block = 32,
+                                   .block_bytes = 20,
+                                   .payload = Payload::u4,
+                                   .group = 32,
+                                   .offset = 0,
+                                   .table = nullptr,
+                                   .minimums = true,
+                                   .wide_scale = false,
+                                   .unpack_row = unpack_row_of_codes<format_q4_1>,
+                                   .unpack_codes = unpack_codes};
 
 }  // namespace cutaway
