@@ -1,4 +1,4 @@
-// Python's view of a model file: _core.File, _core.open_gguf, _core.write_gguf. Names and bytes become str with
+// Python's view of a model file: _core.File, _core.open_gguf. Names and bytes become str with
 // surrogateescape, so that no byte of a hostile file is lost or refused here.
 #include "base/error.h"
 #include "bind/bind.h"
@@ -16,8 +16,7 @@ py::str text(const std::string& bytes) {
 }
 
 std::string path_bytes(const py::object& path) {
-  py::module_ os = py::module_::import("os");
-  return os.attr("fsencode")(path).cast<std::string>();
+  return py::module_::import("os").attr("fsencode")(path).cast<std::string>();
 }
 
 py::object to_python(const Value& value) {
@@ -48,8 +47,8 @@ std::string type_name(const Value& value) {
 }
 
 const Value& value_of(const File& file, const py::str& key) {
-  const Value* value = file.value(py::bytes(key.attr("encode")("utf-8", "surrogateescape")).cast<std::string>());
-  if (!value) throw py::key_error(key.cast<std::string>());
+  const Value* value = file.value(py::bytes(key.attr("encode")("utf-8", "backslashreplace")).cast<std::string>());
+  if (!value) throw py::key_error(py::repr(key).cast<std::string>());
   return *value;
 }
 
@@ -113,6 +112,8 @@ py::array_t<uint8_t> raw(const File& file, const std::string& name, uint64_t sta
 }
 
 }  // namespace
+
+void bind_save(py::module_& m);  // save.cpp
 
 void bind_load(py::module_& m) {
   py::class_<TensorInfo>(m, "TensorInfo", "One tensor of a File.")
@@ -191,6 +192,7 @@ void bind_load(py::module_& m) {
       },
       py::arg("path"), py::arg("header_only") = false, py::arg("limits") = py::dict(),
       "Opens a GGUF file, or a split one by its first part, and validates its header.");
+  bind_save(m);
 }
 
 }  // namespace cutaway

@@ -36,15 +36,16 @@ class Cursor {
   // Raises unless n more bytes are there.
   void need(uint64_t n, const char* what) const {
     if (n <= left()) return;
-    if (end_ == cap_ && n <= handle_.size - pos_)
+    uint64_t in_file = handle_.size - pos_;
+    if (n <= in_file)
       fail("LimitExceededError", pos_,
-           std::string(what) + " of " + std::to_string(n) + " bytes goes past the cap of " + std::to_string(cap_) +
-               " bytes on the header",
+           std::string(what) + ": " + std::to_string(n) + " bytes go past the cap on the header, " +
+               std::to_string(cap_) + " bytes",
            "", {{"limit", std::string("header_bytes")}, {"value", cap_}});
     fail("TruncatedFileError", pos_,
-         std::string(what) + " needs " + std::to_string(n) + " bytes, the file has " +
-             std::to_string(handle_.size - pos_) + " left of its " + std::to_string(handle_.size) + " bytes",
-         "", {{"missing", n - (handle_.size - pos_)}, {"have", handle_.size}});
+         std::string(what) + ": " + std::to_string(n) + " bytes expected, " + std::to_string(in_file) +
+             " are left of the file's " + std::to_string(handle_.size),
+         "", {{"missing", n - in_file}, {"have", handle_.size}});
   }
 
   template <typename T>

@@ -75,19 +75,16 @@ uint32_t read_version(Cursor& in) {
   return version;
 }
 
-uint64_t read_count(Cursor& in, const char* what, uint64_t cap, const char* limit, uint64_t least_bytes,
-                    uint64_t header_left) {
-  uint64_t at = in.pos();
+// A count of things that take at least `least` bytes each, before `reserved` bytes of something else.
+uint64_t read_count(Cursor& in, const char* what, uint64_t cap, const char* limit, uint64_t least, uint64_t reserved) {
+  uint64_t at = in.pos(), bytes = 0;
   auto n = in.get<uint64_t>(what);
   if (n > cap)
-    in.fail("LimitExceededError", at, std::string(what) + " is " + number(n) + ", the cap is " + number(cap), "",
+    in.fail("LimitExceededError", at, "the file claims " + number(n) + " " + what + ", the cap is " + number(cap), "",
             {{"limit", std::string(limit)}, {"value", n}});
-  uint64_t left = in.left() - std::min(in.left(), header_left);
-  if (n > left / least_bytes)
-    in.fail("TruncatedFileError", at,
-            std::string(what) + " is " + number(n) + ", of at least " + number(least_bytes) + " bytes each, but " +
-                number(left) + " bytes are left",
-            "", {{"have", left}});
+  if (!checked::mul(n, least, &bytes) || !checked::add(bytes, reserved, &bytes))
+    in.fail("GGUFError", at, "size overflow: the file claims " + number(n) + " " + what);
+  in.need(bytes, what);
   return n;
 }
 
@@ -241,9 +238,9 @@ std::unique_ptr<File> gguf::read_part(const std::string& path, const Limits& lim
   Cursor in(handle, path, limits.header_bytes);
   check_magic(in, handle);
   file->kind = "gguf v" + number(read_version(in));
-  uint64_t tensors = read_count(in, "the tensor count", limits.tensors, "tensors", min_tensor_bytes, 8);
+  uint64_t tensors = read_count(in, "tensors", limits.tensors, "tensors", min_tensor_bytes, 8);
   uint64_t keys =
-      read_count(in, "the key count", limits.metadata_keys, "metadata_keys", min_key_bytes, tensors * min_tensor_bytes);
+      read_count(in, "metadata keys", limits.metadata_keys, "metadata_keys", min_key_bytes, tensors * min_tensor_bytes);
   read_metadata(in, keys, limits, *file);
   uint64_t alignment = read_alignment(in, *file);
   for (uint64_t i = 0; i < tensors; ++i) file->tensors.push_back(read_entry(in, limits, *file));

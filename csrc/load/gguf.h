@@ -1,6 +1,5 @@
-// What the GGUF reader (gguf.cpp, gguf_metadata.cpp), gguf_split.cpp and gguf_writer.cpp share: names of keys and tensors,
-// value types, and block sizes of ggml's tensor types, those included that we list but do not compute with.
-// but do not compute with.
+// What the GGUF reader (gguf.cpp, gguf_metadata.cpp), gguf_split.cpp and gguf_writer.cpp share: names of keys and
+// tensors, value types, and block sizes of ggml's tensor types, those included that we list but do not compute with.
 #pragma once
 
 #include <cstdint>

@@ -170,7 +170,7 @@ LooksLike looks_like(const std::string& head) {
             "convert the model to GGUF or safetensors where you trust it"};
   for (const char* old : {"ggml", "ggmf", "ggjt", "ggla"}) {
     std::string magic = old;
-    if (starts(magic) || starts(std::string(magic.rbegin(), magic.rend()))) {
+    if (lower.starts_with(magic) || lower.starts_with(std::string(magic.rbegin(), magic.rend()))) {
       for (char& c : magic) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
       return {"a " + magic + " file, which GGUF replaced in August 2023",
               "convert it with a llama.cpp of that time, or get the model as GGUF"};

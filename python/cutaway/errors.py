@@ -205,6 +205,12 @@ class TemplateError(CutawayError, ValueError):
     pass
 
 
+class SaveError(CutawayError, OSError):
+    """A file could not be written; what was there before is unchanged. details: path, errno."""
+
+    hint = "check the free space and the permissions of the folder; the old file is as it was"
+
+
 # --- later parts ------------------------------------------------------------------------------------------------------
 
 
