@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import collections.abc
 import typing
 
 import numpy
@@ -7,14 +8,23 @@ import numpy.typing
 
 __all__: list[str] = [
     "File",
+    "PieceStream",
     "TensorInfo",
+    "Tokenizer",
+    "Utf8Stream",
+    "char_class",
     "cores",
     "cpu",
     "default_target",
     "formats",
+    "last_kernel",
     "open_gguf",
+    "ops",
+    "run_op",
+    "split",
     "targets",
     "unpack",
+    "write_gguf",
 ]
 
 class TensorInfo:
@@ -124,6 +134,94 @@ class File:
     @property
     def warnings(self) -> list: ...
 
+class Tokenizer:
+    """
+    Text <-> token ids, by the tables of a model file.
+    """
+    def __init__(self, file: File) -> None: ...
+    def decode(
+        self, ids: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], skip_special: bool = False, start: bool = True
+    ) -> bytes: ...
+    def encode(
+        self,
+        text: typing.Any,
+        parse_special: bool = False,
+        add_bos: bool = False,
+        max_tokens: typing.SupportsInt | typing.SupportsIndex = -1,
+    ) -> numpy.typing.NDArray[numpy.int32]:
+        """
+        The ids, int32 [T].
+        """
+    def encode_bos(
+        self,
+        text: typing.Any,
+        parse_special: bool = False,
+        add_bos: bool = False,
+        max_tokens: typing.SupportsInt | typing.SupportsIndex = -1,
+    ) -> tuple[numpy.typing.NDArray[numpy.int32], bool]:
+        """
+        The ids, and whether a BOS was put in front of them.
+        """
+    def is_special(self, id: typing.SupportsInt | typing.SupportsIndex) -> bool: ...
+    def piece(self, id: typing.SupportsInt | typing.SupportsIndex) -> bytes: ...
+    def token_id(self, text: typing.Any) -> int: ...
+    @property
+    def add_bos(self) -> bool: ...
+    @property
+    def add_eos(self) -> bool: ...
+    @property
+    def bos_id(self) -> typing.Any: ...
+    @property
+    def chat_template(self) -> typing.Any: ...
+    @property
+    def chat_templates(self) -> dict: ...
+    @property
+    def context_length(self) -> typing.Any: ...
+    @property
+    def end_ids(self) -> list[int]: ...
+    @property
+    def eom_id(self) -> typing.Any: ...
+    @property
+    def eos_id(self) -> typing.Any: ...
+    @property
+    def eot_id(self) -> typing.Any: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def n_merges(self) -> int: ...
+    @property
+    def padding_id(self) -> typing.Any: ...
+    @property
+    def pre(self) -> str: ...
+    @property
+    def space_prefix(self) -> bool: ...
+    @property
+    def unknown_id(self) -> typing.Any: ...
+    @property
+    def vocab_size(self) -> int: ...
+
+class PieceStream:
+    """
+    The bytes of one token after the other.
+    """
+    def __init__(self, tokenizer: Tokenizer, skip_special: bool = False, start: bool = True) -> None: ...
+    def push(self, id: typing.SupportsInt | typing.SupportsIndex) -> bytes: ...
+
+class Utf8Stream:
+    """
+    Bytes in, whole characters out.
+    """
+    def __init__(self) -> None: ...
+    def flush(self) -> str: ...
+    def push(self, bytes: bytes) -> str: ...
+    @property
+    def pending(self) -> bytes: ...
+
+def char_class(code: typing.SupportsInt | typing.SupportsIndex) -> int:
+    """
+    Class of a code point, numbered as in text/unicode.h.
+    """
+
 def cores() -> int:
     """
     Cores this process may use.
@@ -144,9 +242,37 @@ def formats() -> list:
     Every format the core reads, as a list of dicts.
     """
 
+def last_kernel() -> str:
+    """
+    The kernel that this thread's last run_op ran: "rms_norm/avx2".
+    """
+
 def open_gguf(path: typing.Any, header_only: bool = False, limits: dict = {}) -> File:
     """
     Opens a GGUF file, or a split one by its first part, and validates its header.
+    """
+
+def ops() -> list:
+    """
+    Every op: name, reads, weights, attributes ('?' marks optional ones), targets, per_sequence.
+    """
+
+def run_op(
+    name: str,
+    reads: collections.abc.Sequence,
+    weights: collections.abc.Sequence,
+    attributes: dict,
+    target: str = "",
+    threads: typing.SupportsInt | typing.SupportsIndex = 1,
+    guard: bool = False,
+) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    Runs one kernel on arrays. guard: the output lies unaligned between guard bytes, and every write is checked.
+    """
+
+def split(pre: str, text: typing.Any) -> list[bytes]:
+    """
+    The pieces a pre-tokeniser cuts a text into.
     """
 
 def targets() -> list[str]:
@@ -159,6 +285,22 @@ def unpack(
 ) -> numpy.typing.NDArray[numpy.float32]:
     """
     Stored rows, uint8 [rows, row_bytes], to float32 [rows, n].
+    """
+
+def write_gguf(
+    path: typing.Any,
+    metadata: collections.abc.Sequence[tuple[str, str, typing.Any]],
+    tensors: collections.abc.Sequence[
+        tuple[
+            str,
+            str,
+            collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+            typing.Annotated[numpy.typing.ArrayLike, numpy.uint8],
+        ]
+    ],
+) -> None:
+    """
+    Writes [(key, type, value)] and [(name, format, shape, uint8 array)] as GGUF v3, atomically.
     """
 
 __version__: str
