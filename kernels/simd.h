@@ -38,6 +38,9 @@ CUTAWAY_INLINE f32x16 load_first(const float* p, int n, float rest) {
 CUTAWAY_INLINE void store(float* p, f32x16 a) { _mm512_storeu_ps(p, a.v); }
 CUTAWAY_INLINE void store_first(float* p, f32x16 a, int n) { _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), a.v); }
 CUTAWAY_INLINE f32x16 load_f16(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
+CUTAWAY_INLINE f32x16 load_f16_first(const uint16_t* p, int n) {
+  return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << n) - 1), p))};
+}
 CUTAWAY_INLINE f32x16 load_bf16(const uint16_t* p) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16))};
 }
@@ -88,6 +91,11 @@ CUTAWAY_INLINE void store_first(float* p, f32x16 a, int n) {
 CUTAWAY_INLINE f32x16 load_f16(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
+}
+CUTAWAY_INLINE f32x16 load_f16_first(const uint16_t* p, int n) {
+  alignas(16) uint16_t full[16] = {};
+  std::memcpy(full, p, static_cast<size_t>(n) * sizeof(uint16_t));
+  return load_f16(full);
 }
 CUTAWAY_INLINE f32x16 load_bf16(const uint16_t* p) {
   auto half = [](const uint16_t* q) {
@@ -160,6 +168,7 @@ CUTAWAY_INLINE float bits_value(uint32_t bits) {
   return value;
 }
 CUTAWAY_INLINE f32x16 load_f16(const uint16_t* p) { CUTAWAY_LANES(f32x16, f16_value(p[l])); }
+CUTAWAY_INLINE f32x16 load_f16_first(const uint16_t* p, int n) { CUTAWAY_LANES(f32x16, l < n ? f16_value(p[l]) : 0.0f); }
 CUTAWAY_INLINE f32x16 load_bf16(const uint16_t* p) { CUTAWAY_LANES(f32x16, bits_value(static_cast<uint32_t>(p[l]) << 16)); }
 CUTAWAY_INLINE f32x16 operator+(f32x16 a, f32x16 b) { CUTAWAY_LANES(f32x16, a.v[l] + b.v[l]); }
 CUTAWAY_INLINE f32x16 operator-(f32x16 a, f32x16 b) { CUTAWAY_LANES(f32x16, a.v[l] - b.v[l]); }
@@ -188,6 +197,44 @@ CUTAWAY_INLINE float sum(f32x16 a) {
     for (int l = 0; l < width; ++l) lane[l] += lane[l + width];
   return lane[0];
 }
+
+// The sums of sixteen vectors, one in each lane: lane r is sum(row[r]), added in the same order.
+#if defined(__AVX512F__)
+CUTAWAY_INLINE f32x16 sums(const f32x16 (&row)[16]) {
+  __m512 half[8], quarter[4], eighth[2];
+  // Rows i and i + 4, lanes 8 apart: the sums of row i are in the low half, those of row i + 4 in the high one.
+  for (int i = 0; i < 8; ++i) {
+    __m512 x = row[i / 4 * 8 + i % 4].v, y = row[i / 4 * 8 + i % 4 + 4].v;
+    half[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xee));
+  }
+  // Lanes 4 apart: quarter[i] holds four sums each of the rows i, i + 4, i + 8, i + 12.
+  for (int i = 0; i < 4; ++i) {
+    __m512 x = half[i], y = half[i + 4];
+    quarter[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xdd));
+  }
+  for (int i = 0; i < 2; ++i) {
+    __m512 x = quarter[2 * i], y = quarter[2 * i + 1];
+    eighth[i] = _mm512_add_ps(_mm512_shuffle_ps(x, y, 0x44), _mm512_shuffle_ps(x, y, 0xee));
+  }
+  return {_mm512_add_ps(_mm512_shuffle_ps(eighth[0], eighth[1], 0x88), _mm512_shuffle_ps(eighth[0], eighth[1], 0xdd))};
+}
+#elif defined(__AVX2__)
+CUTAWAY_INLINE __m256 sums8(const f32x16* row) {  // of rows 0 to 7
+  __m256 quarter[4], eighth[2];
+  for (int i = 0; i < 4; ++i) {
+    __m256 x = _mm256_add_ps(row[i].lo, row[i].hi), y = _mm256_add_ps(row[i + 4].lo, row[i + 4].hi);
+    quarter[i] = _mm256_add_ps(_mm256_permute2f128_ps(x, y, 0x20), _mm256_permute2f128_ps(x, y, 0x31));
+  }
+  for (int i = 0; i < 2; ++i) {
+    __m256 x = quarter[2 * i], y = quarter[2 * i + 1];
+    eighth[i] = _mm256_add_ps(_mm256_shuffle_ps(x, y, 0x44), _mm256_shuffle_ps(x, y, 0xee));
+  }
+  return _mm256_add_ps(_mm256_shuffle_ps(eighth[0], eighth[1], 0x88), _mm256_shuffle_ps(eighth[0], eighth[1], 0xdd));
+}
+CUTAWAY_INLINE f32x16 sums(const f32x16 (&row)[16]) { return {sums8(row), sums8(row + 8)}; }
+#else
+CUTAWAY_INLINE f32x16 sums(const f32x16 (&row)[16]) { CUTAWAY_LANES(f32x16, sum(row[l])); }
+#endif
 
 CUTAWAY_INLINE float largest(f32x16 a) {  // NaN lanes do not count
   float lane[16];

@@ -1,0 +1,34 @@
+// attention: z[t, h] = sum over s of softmax_s(scale * q[t, h] . keys[s, g]) * values[s, g], over the s that query t
+// sees
+//
+// Query t is at position p = S - T + t; it sees s <= p, and with a window W only p - s < W. Query head h uses key and
+// value head g = h / (H / G). Fuses attention_scores, softmax and attention_mix without the [T, H, S] between them;
+// gives the same bits as that chain, and each token the same bits whatever else is in the call.
+//
+// Source   Vaswani et al. 2017, arXiv:1706.03762, eq. 1; grouped heads: Ainslie et al. 2023, arXiv:2305.13245
+// Shapes   q [T, H, E], keys [S, G, E], values [S, G, E] -> z [T, H, E]      Formats  q f32; keys, values f32 or f16
+// Refuses  H not a multiple of G; S < T; shapes that differ; a scale that is not finite; a window that is not whole
+// Cost     8 T H E bytes, the keys and values, 4 T H S E operations (half of it where T = S)
+#pragma once
+
+#include "cached.h"
+
+namespace cutaway {
+
+struct Attention {
+  const float* q;       // [T, H, E]
+  Cached keys, values;  // [S, G, E]
+  float* z;             // [T, H, E]
+  int64_t T, H;
+  float scale;
+  int64_t window;  // 0: none
+
+  static Shape shape(const Call& call);
+  static Attention bind(const Call& call);
+  int64_t units() const { return T * H; }
+  size_t scratch_bytes() const { return static_cast<size_t>(keys.S + 16) * sizeof(float); }  // one row of the pattern
+};
+
+CUTAWAY_DECLARE(void attention(const Attention& a, int64_t begin, int64_t end, std::byte* scratch))
+
+}  // namespace cutaway
