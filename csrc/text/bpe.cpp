@@ -66,16 +66,13 @@ Bpe::Bpe(const File& file, const Vocab& vocab) {
 void Bpe::encode(const Vocab& vocab, std::string_view piece, MergeWork& work, std::vector<int32_t>& out) const {
   std::vector<Symbol>& symbols = work.symbols;
   symbols.clear();
-  const int32_t n = static_cast<int32_t>(piece.size());
-  for (int32_t i = 0; i < n; ++i)
-    symbols.push_back({static_cast<uint32_t>(i), 1, vocab.byte_ids[static_cast<uint8_t>(piece[static_cast<size_t>(i)])],
-                       i - 1, i + 1 < n ? i + 1 : -1});
-  merge_all(work, [&](const Symbol& a, const Symbol& b) -> Merged {
-    if (a.id < 0 || b.id < 0) return {0, -1};
+  for (uint32_t i = 0; i < piece.size(); ++i) symbols.push_back({i, 1, vocab.byte_ids[static_cast<uint8_t>(piece[i])]});
+  merge_all(work, [&](const Symbol& a, const Symbol& b) {
+    if (a.id < 0 || b.id < 0) return no_merge;
     const size_t left = static_cast<size_t>(a.id);
     const auto from = rights_.begin() + first_[left], to = rights_.begin() + first_[left + 1];
     const auto it = std::lower_bound(from, to, b.id);
-    return it != to && *it == b.id ? merged_[static_cast<size_t>(it - rights_.begin())] : Merged{0, -1};
+    return it != to && *it == b.id ? merged_[static_cast<size_t>(it - rights_.begin())] : no_merge;
   });
   for (const Symbol& symbol : symbols)
     if (symbol.bytes > 0)

@@ -7,6 +7,15 @@
 #include "text/unicode.h"
 
 namespace cutaway {
+namespace {
+
+// Index after the word that begins at `at`: blanks, then whatever is none.
+size_t word_end(std::string_view text, size_t at) {
+  const size_t letters = text.find_first_not_of(' ', at);
+  return letters == std::string_view::npos ? text.size() : std::min(text.find(' ', letters), text.size());
+}
+
+}  // namespace
 
 SentencePiece::SentencePiece(const File& file, const Vocab& vocab)
     : space_prefix_(file.get_bool("tokenizer.ggml.add_space_prefix", true)) {
@@ -17,9 +26,11 @@ SentencePiece::SentencePiece(const File& file, const Vocab& vocab)
     const auto place = std::lower_bound(order.begin(), order.end(), score, std::greater<float>());
     ranks_.push_back(static_cast<uint32_t>(place - order.begin()));
   }
+  cut_at_blanks_ = std::all_of(vocab.ordinary.begin(), vocab.ordinary.end(),
+                               [](const auto& entry) { return word_end(entry.first, 0) == entry.first.size(); });
 }
 
-void SentencePiece::encode(const Vocab& vocab, std::string_view stretch, MergeWork& work,
+void SentencePiece::encode(const Vocab& vocab, std::string_view stretch, size_t most, MergeWork& work,
                            std::vector<int32_t>& out) const {
   if (stretch.empty()) return;
   // U+2581 in the text and a blank are one and the same to this vocabulary.
@@ -29,20 +40,31 @@ void SentencePiece::encode(const Vocab& vocab, std::string_view stretch, MergeWo
     text += blank ? ' ' : stretch[at];
     at += blank ? 2 : 0;
   }
+  size_t polled = 0;
+  for (size_t at = 0; at < text.size() && out.size() <= most;) {
+    const size_t end = cut_at_blanks_ ? word_end(text, at) : text.size();
+    encode_word(vocab, std::string_view(text).substr(at, end - at), work, out);
+    at = end;
+    if (at - polled >= (size_t{1} << 20) && work.poll) {
+      work.poll();
+      polled = at;
+    }
+  }
+}
+
+void SentencePiece::encode_word(const Vocab& vocab, std::string_view text, MergeWork& work,
+                                std::vector<int32_t>& out) const {
   std::vector<Symbol>& symbols = work.symbols;
   symbols.clear();
   for (size_t at = 0; at < text.size();) {
     const uint32_t bytes = decode_utf8(text, at).bytes;
-    const int32_t i = static_cast<int32_t>(symbols.size());
-    const int32_t id = vocab.find(std::string_view(text).substr(at, bytes));
-    symbols.push_back({static_cast<uint32_t>(at), bytes, id, i - 1, i + 1});
+    symbols.push_back({static_cast<uint32_t>(at), bytes, vocab.find(text.substr(at, bytes))});
     at += bytes;
   }
-  symbols.back().after = -1;
   merge_all(work, [&](const Symbol& a, const Symbol& b) -> Merged {
     const size_t bytes = size_t{a.bytes} + b.bytes;
-    const int32_t id = bytes > vocab.longest ? -1 : vocab.find(std::string_view(text).substr(a.begin, bytes));
-    return {id < 0 ? 0 : ranks_[static_cast<size_t>(id)], id};
+    const int32_t id = bytes > vocab.longest ? -1 : vocab.find(text.substr(a.begin, bytes));
+    return id < 0 ? no_merge : Merged{ranks_[static_cast<size_t>(id)], id};
   });
   for (const Symbol& symbol : symbols) {
     if (symbol.bytes == 0) continue;
@@ -50,7 +72,7 @@ void SentencePiece::encode(const Vocab& vocab, std::string_view stretch, MergeWo
       out.push_back(symbol.id);
       continue;
     }
-    const std::string_view bytes = std::string_view(text).substr(symbol.begin, symbol.bytes);
+    const std::string_view bytes = text.substr(symbol.begin, symbol.bytes);
     const auto byte_id = [&](char byte) { return vocab.byte_ids[static_cast<uint8_t>(byte)]; };
     if (std::any_of(bytes.begin(), bytes.end(), [&](char byte) { return byte_id(byte) < 0; })) {
       out.push_back(vocab.unknown);

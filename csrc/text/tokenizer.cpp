@@ -120,7 +120,7 @@ Tokenizer::Match Tokenizer::added_at(std::string_view text, size_t at, bool pars
 
 void Tokenizer::encode_stretch(std::string_view text, size_t most, MergeWork& work, std::vector<int32_t>& out) const {
   if (spm_) {
-    spm_->encode(vocab_, text, work, out);
+    spm_->encode(vocab_, text, most, work, out);
     if (out.size() > most) too_long(out.size(), most);
     return;
   }

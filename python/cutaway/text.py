@@ -5,8 +5,9 @@ The work is done by cutaway._core; chat templates are rendered by cutaway.chat.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -273,15 +274,57 @@ class Tokenizer:
             return "this vocabulary writes a blank as U+2581, so a U+2581 in the text comes back as a blank"
         return "report this: no rule of the tokenizer explains it"
 
-    def render_chat(self, messages: list[dict[str, Any]], **options: Any) -> str:
-        """The text of a conversation by the file's chat template; cutaway.chat.render_chat with this model's tokens."""
+    def render_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        name: str = "default",
+        add_generation_prompt: bool = True,
+        tools: Sequence[Any] | None = None,
+        now: datetime | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The text of a conversation by the file's chat template `name`; see cutaway.chat.render_chat."""
         from cutaway.chat import render_chat, template_of
 
-        special = {name: id for name, id in (("bos_token", self.bos_id), ("eos_token", self.eos_id)) if id is not None}
-        texts = {name: self.piece(id).decode("utf-8", "replace") for name, id in special.items()}
+        def text_of(id: int | None) -> str:
+            return "" if id is None else self.piece(id).decode("utf-8", "replace")
+
         return render_chat(
-            template_of(self.chat_templates, options.pop("name", "default")), messages, **texts, **options
+            template_of(self.chat_templates, name),
+            messages,
+            add_generation_prompt=add_generation_prompt,
+            tools=tools,
+            bos_token=text_of(self.bos_id),
+            eos_token=text_of(self.eos_id),
+            now=now,
+            variables=variables,
         )
+
+    def chat_tokens(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        name: str = "default",
+        add_generation_prompt: bool = True,
+        tools: Sequence[Any] | None = None,
+        now: datetime | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> Tokens:
+        """The tokens of a conversation: render_chat(), with control tokens recognised and never a second BOS.
+
+        A message that spells a control token becomes that token, since a template's output is only text: strip such
+        words from the messages of strangers.
+        """
+        text = self.render_chat(
+            messages,
+            name=name,
+            add_generation_prompt=add_generation_prompt,
+            tools=tools,
+            now=now,
+            variables=variables,
+        )
+        return self.encode(text, parse_special=True)
 
     def __repr__(self) -> str:
         return f"Tokenizer({self.kind}{' ' + self.pre if self.pre else ''}, {self.vocab_size} tokens)"
