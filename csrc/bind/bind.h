@@ -13,5 +13,6 @@ void bind_text(pybind11::module_& m);
 void bind_kernels(pybind11::module_& m);
 void bind_formats(pybind11::module_& m);
 void bind_run(pybind11::module_& m);
+void bind_sample(pybind11::module_& m);
 
 }  // namespace cutaway

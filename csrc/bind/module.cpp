@@ -53,4 +53,5 @@ PYBIND11_MODULE(_core, m) {
   cutaway::bind_kernels(m);
   cutaway::bind_formats(m);
   cutaway::bind_run(m);
+  cutaway::bind_sample(m);
 }

@@ -9,10 +9,13 @@ import numpy.typing
 __all__: list[str] = [
     "File",
     "PieceStream",
+    "Sampler",
+    "StopMatcher",
     "TensorInfo",
     "Tokenizer",
     "Utf8Stream",
     "char_class",
+    "check_max_tokens",
     "cores",
     "cpu",
     "default_target",
@@ -20,9 +23,11 @@ __all__: list[str] = [
     "last_kernel",
     "open_gguf",
     "ops",
+    "philox4x32",
     "run_op",
     "split",
     "targets",
+    "uniform_at",
     "unpack",
     "write_gguf",
 ]
@@ -217,9 +222,100 @@ class Utf8Stream:
     @property
     def pending(self) -> bytes: ...
 
+class Sampler:
+    """
+    Chooses the next id from a row of logits.
+
+    Order: logit bias, penalties, then at temperature 0 the largest logit (ties to the lowest id), else top_k, top_p,
+    min_p, temperature, draw. Random numbers are Philox4x32-10 keyed by (seed, sequence, position): the same row at the
+    same place gives the same id, whatever was sampled before or beside it.
+
+    argument            means                                                 raises ArgumentError
+    temperature         0 greedy; 1e-45 the largest logit, equal ones drawn;  -1, nan, inf
+                        1e30 uniform over what the filters keep
+    top_k               0 off; k the k largest; above the vocabulary: all     -1
+    top_p               0 the largest only; 1 off                             -0.1, 1.5, nan
+    min_p               0 off; 1 only those equal to the largest              -0.1, 1.5, nan
+    repetition_penalty  1 off; r divides positive logits of the history's     0, -1, nan, inf
+                        ids and multiplies the others
+    presence_penalty    0 off; subtracted from each id in the history         nan, inf
+    frequency_penalty   0 off; subtracted once for each time in the history   nan, inf
+    penalty_last_n      ids at the history's end that the penalties see;      -2
+                        -1 all, 0 none
+    seed                0 <= seed < 2**64; None: a fresh one, see .seed       -1, 2**64
+    logit_bias          {id: number added to its logit}; -inf bans the id     id outside the vocabulary, nan, inf, a ban
+                                                                              on every id ("no token left to sample")
+    max_tokens          (check_max_tokens) 0 generates nothing; n at most n   -1, 2**63
+
+    Raises
+        ArgumentError: for the values above, a bool, or what is not a number
+    """
+    def __init__(
+        self,
+        *,
+        temperature: typing.Any = 1.0,
+        top_k: typing.Any = 0,
+        top_p: typing.Any = 1.0,
+        min_p: typing.Any = 0.0,
+        repetition_penalty: typing.Any = 1.0,
+        presence_penalty: typing.Any = 0.0,
+        frequency_penalty: typing.Any = 0.0,
+        penalty_last_n: typing.Any = -1,
+        seed: typing.Any = 0,
+        logit_bias: typing.Any = None,
+    ) -> None: ...
+    def sample(
+        self,
+        logits: numpy.ndarray,
+        history: collections.abc.Iterable = (),
+        *,
+        sequence: typing.Any = 0,
+        position: typing.Any = 0,
+        valid_vocab: typing.Any = None,
+        logprobs: typing.Any = None,
+    ) -> tuple:
+        """
+        (id, its logprob, the `logprobs` largest as [(id, logprob)]) from contiguous float32 logits [V].
+
+        Logprobs are of the raw logits, None when not asked for. Ids from valid_vocab on are
+        padding: never read or sampled.
+
+        Raises
+            NonFiniteError: NaN, +inf or only -inf in logits
+            ArgumentError: bias and penalties leave no token, or leave float32
+            InvalidTokenId: an id of the history is not 0 <= id < V
+            ShapeError: logits is not such a row
+        """
+    @property
+    def seed(self) -> int: ...
+
+class StopMatcher:
+    """
+    Stop strings over a stream of bytes: str, bytes or a list of them, 1 to 65536 bytes each.
+    """
+    def __init__(self, stop: typing.Any) -> None: ...
+    def flush(self) -> bytes:
+        """
+        At the end: what was held back.
+        """
+    def push(self, bytes: bytes) -> bytes:
+        """
+        The bytes that are safe to emit now; nothing from the first match on.
+        """
+    @property
+    def matched(self) -> int:
+        """
+        Index of the stop string that matched, or -1.
+        """
+
 def char_class(code: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Class of a code point, numbered as in text/unicode.h.
+    """
+
+def check_max_tokens(max_tokens: typing.Any) -> int:
+    """
+    max_tokens as an int; see the table of Sampler.
     """
 
 def cores() -> int:
@@ -257,6 +353,14 @@ def ops() -> list:
     Every op: name, reads, weights, attributes ('?' marks optional ones), targets, per_sequence.
     """
 
+def philox4x32(
+    counter: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
+    key: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
+) -> typing.Annotated[list[int], "FixedSize(4)"]:
+    """
+    Four random words: Philox4x32-10.
+    """
+
 def run_op(
     name: str,
     reads: collections.abc.Sequence,
@@ -278,6 +382,15 @@ def split(pre: str, text: typing.Any) -> list[bytes]:
 def targets() -> list[str]:
     """
     CPU targets that this machine runs, best first.
+    """
+
+def uniform_at(
+    seed: typing.SupportsInt | typing.SupportsIndex,
+    sequence: typing.SupportsInt | typing.SupportsIndex,
+    position: typing.SupportsInt | typing.SupportsIndex,
+) -> float:
+    """
+    The number in [0, 1) that draws the token at this place.
     """
 
 def unpack(
