@@ -1,0 +1,51 @@
+"""The straight-line models by architecture, and what they refuse: one place, so that the essays stay essays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cutaway.errors import ArgumentError, ContextLengthExceeded, InvalidTokenId, UnsupportedModelError
+from cutaway.reference import gpt2, llama
+
+architectures = {"gpt2": gpt2.run, "llama": llama.run}
+
+
+def run(metadata: Mapping[str, Any], weights: Mapping[str, Any], ids: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+    """Every activation of one sequence in float64, by stage name; no batch axis, scores and pattern [head, query, key].
+
+    metadata: GGUF keys to values
+    weights: GGUF tensor names to arrays of floats, rows of a matrix being its outputs; dequantised by the caller
+    ids: token ids [T], T >= 1
+
+    Raises
+        UnsupportedModelError: no straight-line model of this architecture or of a feature that its metadata asks for
+        ArgumentError: no ids
+        InvalidTokenId: an id outside the embedding
+        ContextLengthExceeded: more tokens than GPT-2 has positions
+    """
+    name = metadata.get("general.architecture")
+    if name not in architectures:
+        raise UnsupportedModelError(
+            f"architecture {name!r} has no straight-line model; there are {', '.join(architectures)}"
+        )
+    if metadata.get(f"{name}.expert_count", 0):
+        raise UnsupportedModelError(
+            f"{name}.expert_count is {metadata[f'{name}.expert_count']}, expected a dense model"
+        )
+    scaling = metadata.get(f"{name}.rope.scaling.type", "linear")
+    if scaling not in ("none", "linear"):
+        raise UnsupportedModelError(f"{name}.rope.scaling.type is {scaling!r}, expected none or linear")
+    if len(ids) == 0:
+        raise ArgumentError("ids is empty, expected at least one token")
+    V = len(weights["token_embd.weight"])
+    for index, value in enumerate(ids):
+        if not 0 <= value < V:
+            raise InvalidTokenId(f"ids[{index}] is {value}, expected 0 <= id < {V}", index=index, value=int(value))
+    if "position_embd.weight" in weights and len(ids) > len(weights["position_embd.weight"]):
+        most = len(weights["position_embd.weight"])
+        raise ContextLengthExceeded(f"{len(ids)} tokens, the model has {most} positions", length=len(ids), max=most)
+    return architectures[name](metadata, weights, ids)

@@ -1,0 +1,305 @@
+"""The straight-line models against another program's numbers: transformers in float64 on small trained models.
+
+Every fault that was planted there and listed with its loss is planted here too: a model that is wrong in the same way
+by the same amount is the same model.
+"""
+
+import json
+import math
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cutaway import errors
+from cutaway.reference import gpt2, llama, witness
+
+gguf = pytest.importorskip("gguf", reason="the gguf package reads the models")
+
+TINY = Path(__file__).parent.parent / "data" / "tiny"
+MODELS = {"gpt2": "gpt2-F16.gguf", "llama": "llama-F16.gguf", "llama3-rope": "llama3-rope-BF16.gguf"}
+PROMPTS = ("short", "mid", "long")
+# Worst seen 4.0e-7, 4.5e-7 and, with the factors that the file stores in float32, 8.4e-6.
+GAP_TOLERANCE = {"gpt2": 1e-6, "llama": 1e-6, "llama3-rope": 2e-5}
+
+
+@cache
+def model(name):
+    """(metadata, weights by name) as the witness takes them."""
+    reader = gguf.GGUFReader(TINY / name / MODELS[name])
+    metadata = {key: field.contents() for key, field in reader.fields.items() if not key.startswith("tokenizer.")}
+    weights = {t.name: gguf.dequantize(t.data, t.tensor_type).reshape(t.shape[::-1].tolist()) for t in reader.tensors}
+    return metadata, weights
+
+
+@cache
+def golden(name):
+    return dict(np.load(TINY / name / "golden.npz"))
+
+
+@cache
+def sound_logits(name, prompt):
+    return witness.run(*model(name), golden(name)[prompt + "_ids"])["logits"]
+
+
+def loss(logits, ids):
+    x = logits[:-1] - logits[:-1].max(axis=-1, keepdims=True)
+    return np.log(np.exp(x).sum(axis=-1)) - x[np.arange(len(ids) - 1), ids[1:]]
+
+
+# --- goldens ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize("name", MODELS)
+def test_numbers_are_those_of_transformers(name, prompt):
+    g = {key.removeprefix(prompt + "_"): value for key, value in golden(name).items() if key.startswith(prompt + "_")}
+    a = witness.run(*model(name), g["ids"])
+    L = model(name)[0][model(name)[0]["general.architecture"] + ".block_count"]
+    stages = ["blocks.0.resid_pre", *(f"blocks.{i}.resid_post" for i in range(L))]
+    off = {
+        "hidden": (np.stack([a[stage][g["hidden_at"]] for stage in stages]), g["hidden"]),
+        "final_norm": (a["ln_final.out"][g["hidden_at"]], g["final_norm"]),
+        "logits": (a["logits"][g["logits_at"]], g["logits"]),
+        "token_nll": (loss(a["logits"], g["ids"]), g["token_nll"]),
+        "nll": (loss(a["logits"], g["ids"]).mean(), g["nll"]),
+    }
+    off = {key: np.abs(ours - theirs).max() / np.abs(theirs).max() for key, (ours, theirs) in off.items()}
+    # Goldens are float64 rounded to float32, but for nll. Worst seen 4.8e-8 and 2.7e-12; with llama3-rope's stored
+    # factors, which the converter worked out in float32, 6.1e-7 and 5.8e-9.
+    stored, computed = (1.2e-6, 1.2e-8) if name == "llama3-rope" else (6e-8, 1e-11)
+    assert off.pop("nll") < computed and max(off.values()) < stored, off
+
+
+def test_llama3_rope_with_factors_in_double():
+    """The stored factors are all that parts the witness from transformers."""
+    metadata, weights = model("llama3-rope")
+    np.testing.assert_allclose(weights["rope_freqs.weight"], llama3_factors(), rtol=4e-7)  # worst seen 1.9e-7
+    for prompt in PROMPTS:
+        ids = golden("llama3-rope")[prompt + "_ids"]
+        logits = witness.run(metadata, weights | {"rope_freqs.weight": llama3_factors()}, ids)["logits"]
+        assert loss(logits, ids).mean() == pytest.approx(golden("llama3-rope")[prompt + "_nll"], rel=4e-12)  # 1.1e-12
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize("name", MODELS)
+def test_greedy_ids_are_those_of_transformers(name, prompt):
+    g = golden(name)
+    ids, new = g[prompt + "_ids"], g[prompt + "_greedy"]
+    # One run over prompt and continuation: a row does not depend on what follows it, as the test of that below shows.
+    rows = witness.run(*model(name), np.concatenate([ids, new[:-1]]))["logits"][len(ids) - 1 :]
+    order = np.argsort(-rows, axis=-1)[:, :2]
+    np.testing.assert_array_equal(order, np.stack([new, g[prompt + "_greedy_second"]], axis=-1))
+    first, second = np.take_along_axis(rows, order, axis=-1).T
+    assert np.abs(first - second - g[prompt + "_greedy_gap"]).max() < GAP_TOLERANCE[name]
+
+
+# --- faults: (names of the metadata and weights) -> changed ones, or a function of the essay replaced -----------------
+
+
+def change(metadata=None, weights=None):
+    """A fault in what the witness is given; `weights` maps a pattern to a function of the tensor; None drops it."""
+
+    def plant(patch, meta, tensors):
+        tensors = dict(tensors)
+        for pattern, function in (weights or {}).items():
+            hit = [name for name in tensors if re.search(pattern, name)]
+            assert hit, pattern
+            for name in hit:
+                tensors[name] = function and function(tensors[name])
+        return meta | (metadata or {}), {name: value for name, value in tensors.items() if value is not None}
+
+    return plant
+
+
+def replace(essay, name, function):
+    """A fault in what the witness does."""
+
+    def plant(patch, meta, tensors):
+        patch.setattr(essay, name, function)
+        return meta, tensors
+
+    return plant
+
+
+def swapped(one, other):
+    def plant(patch, meta, tensors):
+        turn = {one: other, other: one}
+        return meta, {
+            ".".join(turn.get(part, part) for part in name.split(".")): value for name, value in tensors.items()
+        }
+
+    return plant
+
+
+def without_last_norm(patch, meta, tensors):
+    layer_norm, sound = gpt2.layer_norm, 2 * meta["gpt2.block_count"]  # calls of layer_norm before the last
+
+    def norm(x, *rest):
+        without_last_norm.calls += 1
+        return layer_norm(x, *rest) if without_last_norm.calls <= sound else (x, x, x)
+
+    return replace(gpt2, "layer_norm", norm)(patch, meta, tensors)
+
+
+def q_k_v(function):  # of the fused rows' thirds, weight or bias
+    return lambda w: np.concatenate(function(*np.split(np.asarray(w, np.float64), 3)))
+
+
+def head_by_head(w, H=4):  # what a reader sees who takes the rows as q, k, v of head 0, then of head 1, ...
+    return w.reshape(H, 3, -1, *w.shape[1:]).swapaxes(0, 1).reshape(w.shape)
+
+
+def llama3_factors(original=64, factor=8.0, low=1.0, high=4.0, base=5000.0, E=32):
+    """The rule of transformers' rope type llama3: long waves are slowed, short ones kept, with a ramp between."""
+    wave = 2 * np.pi * base ** (np.arange(0, E, 2) / E)
+    ramp = (original / wave - low) / (high - low)
+    return 1 / np.clip((1 - ramp) / factor + ramp, 1 / factor, 1)
+
+
+ones, zeros = np.ones_like, np.zeros_like
+every_llama = {
+    "q/k in the other rope order": replace(llama, "unpermute", lambda w, heads: w),
+    "rope base 500000": change({"llama.rope.freq_base": 500000.0}),
+    "rope dropped": replace(llama, "rope", lambda x, f: x),
+    "epsilon 1e-3": change({"llama.attention.layer_norm_rms_epsilon": 1e-3}),
+    "norm weights dropped": change(weights={"norm.weight": ones}),
+    "gate and up swapped": swapped("ffn_gate", "ffn_up"),
+}
+FAULTS = {
+    "gpt2": {
+        "attention biases dropped": change(weights={"attn_qkv.bias": zeros}),
+        "projection and MLP biases dropped": change(
+            weights={"attn_output.bias": zeros, "ffn_up.bias": zeros, "ffn_down.bias": zeros}
+        ),
+        "layer-norm biases dropped": change(weights={"norm.bias": zeros}),
+        "positions start at 1": change(weights={"position_embd": lambda w: np.roll(w, -1, axis=0)}),
+        "positions dropped": change(weights={"position_embd": zeros}),
+        "square matrices not transposed (Conv1D)": change(weights={"attn_output.weight": lambda w: w.T}),
+        "q and k swapped in the fused matrix": change(weights={"attn_qkv": q_k_v(lambda q, k, v: (k, q, v))}),
+        "fused matrix split head by head": change(weights={"attn_qkv": head_by_head}),
+        "exact GELU instead of tanh": replace(
+            gpt2, "gelu", lambda x: 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+        ),
+        "attention scale dropped": change(weights={"attn_qkv": q_k_v(lambda q, k, v: (4 * q, k, v))}),  # sqrt(E) = 4
+        "last layer norm dropped": without_last_norm,
+    },
+    "llama": every_llama
+    | {
+        "kv heads tiled instead of repeated": replace(llama, "share", lambda x, H: np.tile(x, (1, H // x.shape[1], 1))),
+        "head tied to the embedding": change(weights={"^output.weight": None}),
+    },
+    "llama3-rope": every_llama
+    | {
+        "rope base 500000": change(  # there the factors follow from the base; here they are in the file
+            {"llama.rope.freq_base": 5e5}, {"rope_freqs": lambda _: llama3_factors(base=5e5)}
+        ),
+        "llama3 scaling dropped": change(weights={"rope_freqs": None}),
+        "llama3 scaling as linear": change({"llama.rope.scaling.factor": 8.0}, {"rope_freqs": None}),
+        "original context 8192": change(weights={"rope_freqs": lambda _: llama3_factors(original=8192)}),
+        "no smooth band": change(weights={"rope_freqs": lambda _: llama3_factors(low=3.999)}),
+    },
+}
+
+
+def test_every_listed_fault_is_planted():
+    for name in MODELS:
+        listed = [row["fault"] for row in json.loads((TINY / name / "faults.json").read_text())]
+        assert sorted(listed) == sorted(FAULTS[name])
+
+
+@pytest.mark.parametrize("name, fault", [(name, fault) for name in FAULTS for fault in FAULTS[name]])
+def test_a_fault_costs_what_it_cost_there(name, fault, monkeypatch):
+    row = next(row for row in json.loads((TINY / name / "faults.json").read_text()) if row["fault"] == fault)
+    sound = {prompt: sound_logits(name, prompt) for prompt in PROMPTS}
+    faulty = FAULTS[name][fault](monkeypatch, *model(name))
+    for prompt in PROMPTS:
+        ids = golden(name)[prompt + "_ids"]
+        without_last_norm.calls = 0
+        bad = witness.run(*faulty, ids)["logits"]
+        assert abs(loss(bad, ids).mean() - row[prompt]["nll_bad"]) < 5e-5, (
+            prompt
+        )  # listed with four decimals, three digits
+        assert np.abs(bad - sound[prompt]).max() == pytest.approx(row[prompt]["max_logit_change"], rel=5e-3), prompt
+
+
+# --- what the activations are -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_names_shapes_and_type(name):
+    metadata, weights = model(name)
+    key = lambda key, *default: metadata.get(f"{metadata['general.architecture']}.{key}", *default)
+    D, H, F = key("embedding_length"), key("attention.head_count"), key("feed_forward_length")
+    T, G, E, V = (
+        7,
+        key("attention.head_count_kv", H),
+        key("attention.key_length", D // H),
+        len(weights["token_embd.weight"]),
+    )
+    norm = {"scale": (T, 1), "normalized": (T, D), "out": (T, D)}
+    attn = {"q": (T, H, E), "k": (T, G, E), "v": (T, G, E), "scores": (H, T, T), "pattern": (H, T, T), "z": (T, H, E)}
+    mlp = {"pre": (T, F), "post": (T, F), "out": (T, D), "out_post": (T, D)}
+    if name == "gpt2":
+        outer = {"pos_embed": (T, D)}
+    else:
+        outer = {}
+        attn |= {"rot_q": (T, H, E), "rot_k": (T, G, E)}
+        mlp |= {"pre_linear": (T, F)}
+    parts = {"ln1": norm, "attn": attn | {"out": (T, D), "out_post": (T, D)}, "ln2": norm, "mlp": mlp}
+    expected = {"embed": (T, D), "unembed.out": (T, V), "logits": (T, V)} | outer
+    expected |= {f"ln_final.{stage}": shape for stage, shape in norm.items()}
+    for i in range(key("block_count")):
+        expected |= {f"blocks.{i}.resid_{where}": (T, D) for where in ("pre", "mid", "post")}
+        expected |= {f"blocks.{i}.{part}.{s}": shape for part, stages in parts.items() for s, shape in stages.items()}
+    a = witness.run(metadata, weights, range(T))
+    assert {stage: value.shape for stage, value in a.items()} == expected
+    assert all(value.dtype == np.float64 for value in a.values())
+    for i in range(key("block_count")):
+        scores, pattern = a[f"blocks.{i}.attn.scores"], a[f"blocks.{i}.attn.pattern"]
+        ahead = np.broadcast_to(~np.tri(T, dtype=bool), scores.shape)
+        assert (scores[ahead] == -np.inf).all() and (pattern[ahead] == 0).all() and np.isfinite(scores[~ahead]).all()
+        np.testing.assert_allclose(pattern.sum(axis=-1), 1, rtol=1e-15)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_follows_changes_nothing_before(name):
+    ids = golden(name)["mid_ids"]
+    whole, half = (witness.run(*model(name), part)["logits"] for part in (ids, ids[:40]))
+    # The same bits with OpenBLAS; another BLAS may add in another order for another number of rows.
+    np.testing.assert_allclose(whole[:40], half, rtol=0, atol=1e-12)
+
+
+def test_optional_biases_are_added_in_the_order_of_their_rows():
+    """A bias on q and k in GGUF's row order adds to the shown q and k in the checkpoint's order."""
+    metadata, weights = model("llama")
+    stored = np.arange(64.0)  # [H * E] = [4 * 16]
+    biases = {"blk.0.attn_q.bias": stored, "blk.0.attn_output.bias": stored, "blk.0.ffn_down.bias": 2 * stored}
+    plain, biased = (witness.run(metadata, weights | extra, [5, 9]) for extra in ({}, biases))
+    shown = biased["blocks.0.attn.q"] - plain["blocks.0.attn.q"]
+    first_head = [0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15]
+    np.testing.assert_allclose(shown[1, 0], first_head, atol=1e-13)
+    np.testing.assert_allclose(shown[0, 3], np.add(first_head, 48), atol=1e-13)
+    np.testing.assert_array_equal(
+        biased["blocks.0.mlp.out"],
+        biased["blocks.0.mlp.post"] @ weights["blk.0.ffn_down.weight"].T.astype(float) + 2 * stored,
+    )
+
+
+def test_refusals():
+    metadata, weights = model("llama")
+    for extra, words in (
+        ({"general.architecture": "mamba"}, "'mamba' has no straight-line model"),
+        ({"llama.expert_count": 8}, "expert_count is 8"),
+        ({"llama.rope.scaling.type": "yarn"}, "'yarn'"),
+    ):
+        with pytest.raises(errors.UnsupportedModelError, match=words):
+            witness.run(metadata | extra, weights, [1])
+    with pytest.raises(errors.ArgumentError, match="empty"):
+        witness.run(metadata, weights, [])
+    for bad in (-1, 1024):
+        with pytest.raises(errors.InvalidTokenId, match=rf"ids\[1\] is {bad}"):
+            witness.run(metadata, weights, [0, bad])
+    with pytest.raises(errors.ContextLengthExceeded, match="513 tokens"):
+        witness.run(*model("gpt2"), [0] * 513)
