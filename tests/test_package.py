@@ -50,7 +50,7 @@ def test_every_entry_point_loads(package):
 
 
 def test_import_takes_under_300_ms():
-    # Best of five, because other programs share this machine. Seen: 0.02 s, and 0.1 s when NumPy comes along.
-    code = "import time; t = time.perf_counter(); import cutaway; print(time.perf_counter() - t)"
+    # CPU seconds, because other programs share this machine. Seen: 0.10, of which NumPy 0.08.
+    code = "import time; t = time.process_time(); import cutaway; print(time.process_time() - t)"
     seconds = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(5)]
     assert min(seconds) < 0.3
