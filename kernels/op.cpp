@@ -59,8 +59,9 @@ size_t Op::named(const std::string& target) const {
 
 float* floats(const Call& call, const Tensor& tensor, const char* name) {
   if (tensor.format != &format_f32)
-    throw Error("ArgumentError", std::string(call.who) + ": " + name + " is " +
-                                     (tensor.format ? tensor.format->name : "integers") + ", expected f32",
+    throw Error("ArgumentError",
+                std::string(call.who) + ": " + name + " is " + (tensor.format ? tensor.format->name : "integers") +
+                    ", expected f32",
                 std::string("pass ") + name + " as float32");
   return tensor.f32();
 }

@@ -2,7 +2,8 @@
 // tests all come in through the same door, Op::run, and can name the kernel they want.
 //
 // A kernel computes units [begin, end) of its outputs (rows, or groups of rows). Every unit is computed in one fixed
-// order that does not depend on how the units are split among threads, so the number of threads never shows in the bits.
+// order that does not depend on how the units are split among threads, so the number of threads never shows in the
+// bits.
 #pragma once
 
 #include <cstddef>
@@ -94,8 +95,8 @@ float* floats(const Call& call, const Tensor& tensor, const char* name);
 // The attribute eps, which keeps a divisor away from zero; raises ArgumentError unless it is a positive normal float32.
 float positive_eps(const Call& call);
 
-// Makes the Op of an argument struct. Args has: static Args bind(const Call&) (checks, raises), static Shape shape(const
-// Call&), int64_t units() const, size_t scratch_bytes() const. Kernels is the op's table, best first.
+// Makes the Op of an argument struct. Args has: static Args bind(const Call&) (checks, raises), static Shape
+// shape(const Call&), int64_t units() const, size_t scratch_bytes() const. Kernels is the op's table, best first.
 template <class Args, const auto& Kernels>
 Op make_op(const char* name, std::vector<const char*> reads, std::vector<const char*> weights,
            std::vector<const char*> attributes, bool per_sequence = false) {
@@ -110,11 +111,13 @@ Op make_op(const char* name, std::vector<const char*> reads, std::vector<const c
       Kernels[kernel].run(args, begin, end, scratch ? thread_scratch(scratch) : nullptr);
     });
   };
-  return Op{name, std::move(reads), std::move(weights), std::move(attributes), std::move(targets), per_sequence,
-            Args::shape, run};
+  return Op{
+      name, std::move(reads), std::move(weights), std::move(attributes), std::move(targets), per_sequence, Args::shape,
+      run};
 }
 
 // A function that every CPU target has: declared once per target, listed once in the op's table.
+// clang-format off
 #if defined(__x86_64__)
 #define CUTAWAY_DECLARE(function)              \
   namespace avx512vnni { function; }           \
@@ -128,5 +131,6 @@ Op make_op(const char* name, std::vector<const char*> reads, std::vector<const c
   namespace scalar { function; }
 #define CUTAWAY_KERNELS(name) {{"scalar", scalar::name}}
 #endif
+// clang-format on
 
 }  // namespace cutaway

@@ -1,3 +1,4 @@
+// clang-format off
 // The vector operations that CPU kernels share: sixteen 32-bit lanes on every target, so every target adds in the same
 // order and, because each operation here is one correctly rounded IEEE operation, every target gives the same bits.
 //

@@ -1,5 +1,5 @@
-// The only arithmetic for sizes, offsets and bounds that come from a file. Each function says false instead of wrapping;
-// the caller turns that into an error that names the file, the tensor and the numbers.
+// The only arithmetic for sizes, offsets and bounds that come from a file. Each function says false instead of
+// wrapping; the caller turns that into an error that names the file, the tensor and the numbers.
 #pragma once
 
 #include <cstdint>

@@ -73,8 +73,9 @@ const Machine& machine() {
 std::string resolve_target(const std::string& wanted) {
   if (wanted.empty()) return default_target();
   if (machine().runs(wanted)) return wanted;
-  throw Error("UnsupportedOperation", "target " + printable(wanted) + " cannot run here: this CPU (" + machine().cpu +
-                  ") runs " + join(machine().targets),
+  throw Error("UnsupportedOperation",
+              "target " + printable(wanted) + " cannot run here: this CPU (" + machine().cpu + ") runs " +
+                  join(machine().targets),
               "choose one of these targets, or leave it out for the best");
 }
 

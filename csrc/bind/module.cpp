@@ -28,10 +28,14 @@ void raise(const Error& error) {
 }  // namespace
 
 void bind_base(py::module_& m) {
-  m.def("targets", [] { return machine().targets; }, "CPU targets that this machine runs, best first.");
-  m.def("cpu", [] { return machine().cpu; }, "The CPU's model name.");
-  m.def("cores", [] { return machine().cores; }, "Cores this process may use.");
-  m.def("default_target", [] { return default_target(); }, "The CPU target in use: the best, or CUTAWAY_TARGET.");
+  m.def(
+      "targets", [] { return machine().targets; }, "CPU targets that this machine runs, best first.");
+  m.def(
+      "cpu", [] { return machine().cpu; }, "The CPU's model name.");
+  m.def(
+      "cores", [] { return machine().cores; }, "Cores this process may use.");
+  m.def(
+      "default_target", [] { return default_target(); }, "The CPU target in use: the best, or CUTAWAY_TARGET.");
 }
 
 }  // namespace cutaway
@@ -44,7 +48,8 @@ PYBIND11_MODULE(_core, m) {
     } catch (const cutaway::Error& error) {
       cutaway::raise(error);
     } catch (const std::bad_alloc&) {
-      cutaway::raise(cutaway::Error("AllocationFailed", "the operating system refused memory", "close other models or use a shorter n_ctx"));
+      cutaway::raise(cutaway::Error("AllocationFailed", "the operating system refused memory",
+                                    "close other models or use a shorter n_ctx"));
     }
   });
   cutaway::bind_base(m);

@@ -27,9 +27,9 @@ struct SampleOptions {
   double min_p = 0;               // keep those with at least min_p of the largest probability; 0: off
   double repetition_penalty = 1;  // logit / r where positive, logit * r elsewhere: Keskar et al. 2019,
                                   // arXiv:1909.05858, sec. 4.1, with the sign minded as Hugging Face does
-  double presence_penalty = 0;   // logit - presence for each id in the history
-  double frequency_penalty = 0;  // logit - frequency * (times in the history)
-  int64_t penalty_last_n = -1;   // ids at the end of the history that penalties see; -1: all, 0: none
+  double presence_penalty = 0;    // logit - presence for each id in the history
+  double frequency_penalty = 0;   // logit - frequency * (times in the history)
+  int64_t penalty_last_n = -1;    // ids at the end of the history that penalties see; -1: all, 0: none
   uint64_t seed = 0;
   std::vector<std::pair<int64_t, double>> logit_bias;  // id, added to its logit; -inf bans it
 };
