@@ -41,8 +41,8 @@ struct Shape {
 };
 
 // How a tensor's elements lie in memory. `plain`: as the format says, rows one after the other. `packed`: a weight laid
-// out for the CPU's matmul, 16 rows interleaved (kernels/formats/packed.h).
-enum class Layout { plain, packed };
+// out for the CPU's matmul, 16 rows interleaved (kernels/formats/packed.h). `q8`: activations rounded by quantize_q8.
+enum class Layout { plain, packed, q8 };
 
 struct Tensor {
   void* data = nullptr;

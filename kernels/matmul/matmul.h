@@ -1,0 +1,42 @@
+// matmul: y[t, n] = sum_k x[t, k] w[n, k] + bias[n]
+//
+// Shapes   x [T, K], w [N, K] packed, bias [N] -> y [T, N]
+// Formats  w in any; x f32, or the q8 blocks of quantize_q8 when w has codes (numerics "fast")
+// Refuses  x and w of different K; q8 x with float w        Cost  w's bytes + 4 T (K + N), 2 T N K operations
+//
+// float x    per row of w: for each 32 columns a chain of fused multiply-adds, then one sum over the chains
+// q8 x       per row of w: for each block of 32 columns an exact integer dot product, then acc += integer * (d_w d_x)
+// and,
+//            where w has minimums, acc += minimum * (d_x * sum of q)
+// The order is the same for every target, every T and every split: prefill and decode give the same bits.
+#pragma once
+
+#include "formats/packed.h"
+#include "op.h"
+#include "quantize_q8/quantize_q8.h"
+
+namespace cutaway {
+
+struct Matmul {
+  const float* x;         // [T, K], or null
+  const BlockQ8* blocks;  // [T, K / 32], or null
+  const std::byte* w;     // packed strips
+  const float* bias;      // [N], or null
+  float* y;               // [T, N]
+  int64_t T, N, K;
+  Format format;  // of w
+
+  static Shape shape(const Call& call);
+  static Matmul bind(const Call& call);
+  int64_t units() const { return strips(N); }
+  // One strip unpacked to floats, when x is float and w has codes.
+  size_t scratch_bytes() const {
+    return x && has_codes(format) ? static_cast<size_t>(K * kStripRows) * sizeof(float) : 0;
+  }
+};
+
+CUTAWAY_DECLARE(void matmul(const Matmul& a, int64_t begin, int64_t end, std::byte* scratch))
+
+constexpr int kTile = 8;  // tokens that share one pass over a strip
+
+}  // namespace cutaway
