@@ -1,0 +1,48 @@
+// Backend: where a graph runs. Memory, weights in the layout its kernels read, and kernels by op. The executor walks
+// the graph and knows no more of a device than this.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/tensor.h"
+#include "op.h"
+
+namespace cutaway {
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;  // "cpu", "cuda:0"
+
+  // 64-byte aligned; raises OutOfMemoryError.
+  virtual void* allocate(size_t bytes) = 0;
+  virtual void release(void* memory, size_t bytes) = 0;
+  virtual void upload(void* to, const void* from, size_t bytes) = 0;    // from the host
+  virtual void download(void* to, const void* from, size_t bytes) = 0;  // to the host; waits for the kernels before it
+  virtual void copy(void* to, const void* from, size_t bytes) = 0;      // on the backend
+
+  // Converts `count` floats to float16 on the backend: the rows of a float16 cache.
+  virtual void copy_as_f16(void* to, const float* from, int64_t count) = 0;
+
+  // A weight of N rows of K elements, laid out for matmul and embed. `row(n, buffer)` gives row n's stored bytes, and
+  // may be called from several threads.
+  virtual size_t weight_bytes(const Format& format, int64_t N, int64_t K) const = 0;
+  virtual Tensor weight(const Format& format, int64_t N, int64_t K,
+                        const std::function<const void*(int64_t n, void* buffer)>& row) = 0;
+
+  // Whether matmul on this backend takes activations rounded to q8 blocks for weights of this format.
+  virtual bool takes_q8(const Format& format) const = 0;
+
+  // Runs the op and returns the target of the kernel that ran, e.g. "avx512vnni". Results may still be on their way;
+  // download waits for them.
+  virtual const char* run(const Op& op, const Call& call) = 0;
+  virtual const char* target_of(const Op& op) const = 0;  // of the kernel that run would choose
+};
+
+// The CPU, with a pool of `threads` threads and kernels at or below `target`.
+std::shared_ptr<Backend> cpu_backend(const std::string& target, int threads);
+
+}  // namespace cutaway

@@ -1,0 +1,86 @@
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include "base/error.h"
+#include "base/machine.h"
+#include "formats/f16_value.h"
+#include "formats/packed.h"
+#include "load/backend.h"
+
+namespace cutaway {
+namespace {
+
+constexpr size_t kHugePage = size_t{2} << 20;
+
+class CpuBackend : public Backend {
+ public:
+  CpuBackend(std::string target, int threads) : target_(std::move(target)), pool_(threads) {}
+
+  std::string name() const override { return "cpu"; }
+
+  void* allocate(size_t bytes) override {
+    // Large blocks sit on huge pages where the system has them: weights are streamed once a token.
+    size_t alignment = bytes >= kHugePage ? kHugePage : 64;
+    size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    void* memory = std::aligned_alloc(alignment, std::max(rounded, alignment));
+    if (!memory)
+      throw Error("OutOfMemoryError", "the operating system refused " + std::to_string(bytes) + " bytes", "",
+                  {{"bytes", static_cast<uint64_t>(bytes)}});
+    if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
+    return memory;
+  }
+  void release(void* memory, size_t) override { std::free(memory); }
+  void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void copy(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+
+  void copy_as_f16(void* to, const float* from, int64_t count) override {
+    auto* out = static_cast<uint16_t*>(to);
+    for (int64_t i = 0; i < count; ++i) out[i] = f16_bits(from[i]);
+  }
+
+  size_t weight_bytes(const Format& format, int64_t N, int64_t K) const override { return packed_bytes(format, N, K); }
+
+  Tensor weight(const Format& format, int64_t N, int64_t K,
+                const std::function<const void*(int64_t, void*)>& row) override {
+    size_t bytes = packed_bytes(format, N, K);
+    Tensor out{.data = allocate(bytes), .format = &format, .shape = {N, K}, .layout = Layout::packed};
+    std::lock_guard lock(mutex_);
+    try {
+      pack(format, N, K, row, out.data, pool_);
+    } catch (...) {
+      release(out.data, bytes);
+      throw;
+    }
+    return out;
+  }
+
+  bool takes_q8(const Format& format) const override { return has_codes(format); }
+
+  const char* run(const Op& op, const Call& call) override {
+    std::lock_guard lock(mutex_);  // sessions of other threads take turns, stage by stage
+    size_t kernel = op.pick(target_);
+    op.run(call, kernel, pool_);
+    return op.targets[kernel];
+  }
+
+  const char* target_of(const Op& op) const override { return op.targets[op.pick(target_)]; }
+
+ private:
+  std::string target_;
+  Pool pool_;
+  std::mutex mutex_;
+};
+
+}  // namespace
+
+std::shared_ptr<Backend> cpu_backend(const std::string& target, int threads) {
+  if (threads < 0 || threads > 1024)
+    throw Error("ArgumentError", "threads is " + std::to_string(threads) + ", expected 1 to 1024, or 0 for all cores");
+  return std::make_shared<CpuBackend>(resolve_target(target), threads ? threads : machine().cores);
+}
+
+}  // namespace cutaway

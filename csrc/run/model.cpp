@@ -1,0 +1,71 @@
+#include "run/model.h"
+
+#include <cstring>
+
+#include "base/error.h"
+
+namespace cutaway {
+
+Model::Model(std::shared_ptr<const File> f, std::shared_ptr<Backend> b, bool is_exact)
+    : file(std::move(f)),
+      backend(std::move(b)),
+      config(read_config(*file)),
+      graph(build_graph(config, *file)),
+      exact(is_exact),
+      weights_(std::make_shared<Weights>(file, backend)) {
+  load_weights();
+}
+
+Model::Model(const Model& other, Graph g)
+    : file(other.file),
+      backend(other.backend),
+      config(other.config),
+      graph(std::move(g)),
+      exact(other.exact),
+      weights_(other.weights_) {
+  graph.validate();
+  load_weights();
+}
+
+std::shared_ptr<const Model> Model::with_graph(Graph g) const {
+  return std::shared_ptr<const Model>(new Model(*this, std::move(g)));
+}
+
+void Model::load_weights(const std::function<void(double)>&) {
+  for (const Stage& stage : graph.stages)
+    for (size_t i = 0; i < stage.weights.size(); ++i) weight(*find_op(stage.op), i, stage.weights[i]);
+}
+
+Tensor Model::weight(const Op& op, size_t argument, const WeightRef& ref) const {
+  if (ref.tensor.empty()) return {};
+  if (ref.tensor[0] == '$') {
+    auto it = graph.constants.find(ref.tensor);
+    if (it == graph.constants.end()) throw Error("ArgumentError", "the graph has no constant " + printable(ref.tensor));
+    return weights_->get(ref, false, &it->second);
+  }
+  // Matrices go to matmul and embed, vectors (norms, biases) are plain float32.
+  return weights_->get(ref, std::strcmp(op.weights[argument], "?bias") != 0 && ref.shape.rank == 2);
+}
+
+bool Model::takes_q8(const WeightRef& ref) const {
+  const TensorInfo* tensor = file->find(ref.tensor);
+  return !exact && tensor && tensor->format && backend->takes_q8(*tensor->format);
+}
+
+const Plan& Model::plan(const std::set<std::string>& edited) const {
+  std::lock_guard lock(mutex_);
+  auto it = plans_.find(edited);
+  if (it == plans_.end()) {
+    it = plans_.emplace(edited, make_plan(graph, {[&](const WeightRef& ref) { return takes_q8(ref); }, edited})).first;
+  }
+  return it->second;
+}
+
+const Plan& Model::chain() const {
+  std::lock_guard lock(mutex_);
+  if (!chain_)
+    chain_ = std::make_unique<Plan>(make_plan(graph, {[&](const WeightRef& ref) { return takes_q8(ref); }, {}, false}));
+  return *chain_;
+}
+
+}  // namespace cutaway

@@ -1,0 +1,48 @@
+// Model: a file, its graph and its weights on a backend. Immutable once made, so threads and sessions can share it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "graph/plan.h"
+#include "load/weights.h"
+
+namespace cutaway {
+
+class Model {
+ public:
+  // `exact`: activations stay float32 in every product; else they are rounded to 8 bits where the weight has codes.
+  Model(std::shared_ptr<const File> file, std::shared_ptr<Backend> backend, bool exact);
+
+  // The same file and weights with another graph: weights that only the new graph uses are read, nothing is copied.
+  std::shared_ptr<const Model> with_graph(Graph graph) const;
+
+  const std::shared_ptr<const File> file;
+  const std::shared_ptr<Backend> backend;
+  const Config config;
+  const Graph graph;
+  const bool exact;
+
+  // The plan in which the stages of `edited` may be changed by hooks. Cached.
+  const Plan& plan(const std::set<std::string>& edited) const;
+  // The plan with one step per stage.
+  const Plan& chain() const;
+
+  Tensor weight(const Op& op, size_t argument, const WeightRef& ref) const;
+  const Weights& weights() const { return *weights_; }
+
+ private:
+  Model(const Model& other, Graph graph);
+  void load_weights(const std::function<void(double)>& progress = {});
+  bool takes_q8(const WeightRef& ref) const;
+
+  std::shared_ptr<Weights> weights_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::set<std::string>, Plan> plans_;
+  mutable std::unique_ptr<Plan> chain_;
+};
+
+}  // namespace cutaway

@@ -1,0 +1,94 @@
+// Session: a batch of sequences in progress, each with its keys and values so far. forward() runs new tokens of some or
+// all of them; a call that fails leaves every sequence as it was.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "run/model.h"
+
+namespace cutaway {
+
+// One watched tensor, on the host.
+struct Capture {
+  std::string name;
+  std::vector<int64_t> shape;   // T first; of a tensor with an S axis, [H] only: see `positions`
+  bool q8 = false;              // holds the blocks of quantize_q8
+  std::vector<int64_t> tokens;  // rows of each sequence
+  std::vector<int64_t>
+      positions;  // S of each sequence, for a tensor with an S axis: its blocks [T, H, S] one after the other
+  std::vector<float> data;
+};
+
+// What ran for one tensor.
+struct Executed {
+  std::string writes, op, target;
+  std::vector<std::string> reads;
+  std::vector<WeightRef> weights;
+  Attributes attributes;
+  std::vector<std::string> covers;
+};
+
+struct Request {
+  std::vector<std::string> watch;  // stages and taps to copy out
+  std::vector<std::string> edit;   // stages to show to `hook`
+  // Gets a tensor on the host and may change it in place; returns whether it did.
+  std::function<bool(Capture& tensor)> hook;
+  std::function<void()> checkpoint;  // called between steps; raises to stop (Ctrl-C)
+  std::string stop_after;            // run no further than this stage
+  bool all_rows = false;             // logits of every token, not only of each sequence's last
+  bool check_finite = false;         // raise NonFiniteError at the first stage with a value that is not finite
+  bool chain = false;                // one kernel per stage, nothing fused
+  bool record = false;               // list what ran in Result::executed
+};
+
+struct Result {
+  std::vector<float> logits;  // [rows, V]; empty when the run stopped before
+  int64_t rows = 0;
+  std::vector<Capture> captures;
+  std::vector<Executed> executed;
+};
+
+class Session {
+ public:
+  // `n_ctx`: most tokens of a sequence. `kv`: format of the cache, f16 or f32.
+  Session(std::shared_ptr<const Model> model, int64_t n_ctx, const Format& kv, int64_t sequences);
+  ~Session();
+
+  // tokens[i]: new tokens of sequence i, possibly none. Raises before any compute on bad ids or lengths.
+  Result forward(const std::vector<std::vector<int32_t>>& tokens, const Request& request);
+
+  int64_t length(int64_t sequence) const;
+  void rewind(int64_t sequence, int64_t length);  // forgets the tokens from `length` on
+  int64_t fork(int64_t sequence);                 // a copy as a new sequence; returns its number
+  // Rows [0, length) of a layer's cache, raw bytes [length, G, E].
+  void read_cache(int64_t sequence, int64_t layer, bool values, std::vector<std::byte>& out) const;
+  size_t cache_bytes() const;
+  size_t workspace_bytes() const { return workspace_bytes_; }
+
+  const std::shared_ptr<const Model> model;
+  const int64_t n_ctx;
+  const Format& kv;
+  int64_t sequences() const { return static_cast<int64_t>(sequences_.size()); }
+
+ private:
+  friend struct Forward;
+  struct Sequence {
+    int64_t length = 0, capacity = 0;
+    std::vector<void*> keys, values;  // per layer [capacity, G, E]
+  };
+  size_t row_bytes() const;  // of one token in one layer's keys
+  void reserve(Sequence& sequence, int64_t length);
+  void release(Sequence& sequence);
+  Sequence& at(int64_t sequence);
+  void* workspace(size_t bytes);
+
+  std::vector<Sequence> sequences_;
+  void* workspace_ = nullptr;
+  size_t workspace_bytes_ = 0;
+};
+
+}  // namespace cutaway
