@@ -1,20 +1,35 @@
 """cutaway: a language-model engine with the lid off."""
 
-from cutaway import errors, ops, ref
+from cutaway import edit, errors, ops, ref
 from cutaway._core import __version__
+from cutaway.cache import ActivationCache
 from cutaway.formats import formats, pack, unpack
 from cutaway.gguf import write_gguf
+from cutaway.graph import Graph, Stage, Weight
 from cutaway.inspect import inspect
+from cutaway.loading import load
+from cutaway.model import Model
+from cutaway.session import Generation, Session, Step
 from cutaway.text import Tokenizer, Tokens, Utf8Stream
 
 __all__ = [
+    "ActivationCache",
+    "Generation",
+    "Graph",
+    "Model",
+    "Session",
+    "Stage",
+    "Step",
     "Tokenizer",
     "Tokens",
     "Utf8Stream",
+    "Weight",
     "__version__",
+    "edit",
     "errors",
     "formats",
     "inspect",
+    "load",
     "ops",
     "pack",
     "ref",

