@@ -5,7 +5,9 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 launcher=$(command -v ccache >/dev/null && echo -DCMAKE_CXX_COMPILER_LAUNCHER=ccache || true)
+headers=$(tools/python_headers.sh "$python")
 [ -e build/dev/build.ninja ] || PATH="$(dirname "$python"):$PATH" cmake -S . -B build/dev -G Ninja $launcher \
+  $headers \
   -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" -DPython_EXECUTABLE="$(realpath -s "$python")" "$@"
 PATH="$(dirname "$python"):$PATH" ninja -C build/dev
 ln -sf "$PWD"/build/dev/_core*.so python/cutaway/
