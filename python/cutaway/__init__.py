@@ -3,6 +3,7 @@
 from cutaway import edit, errors, ops, ref
 from cutaway._core import __version__
 from cutaway.cache import ActivationCache
+from cutaway.compare import compare
 from cutaway.formats import formats, pack, unpack
 from cutaway.gguf import write_gguf
 from cutaway.graph import Graph, Stage, Weight
@@ -24,6 +25,7 @@ __all__ = [
     "Tokens",
     "Utf8Stream",
     "Weight",
+    "compare",
     "__version__",
     "edit",
     "errors",

@@ -182,10 +182,14 @@ class Model:
 
     def _token_arrays(self, tokens: TokensLike) -> tuple[list[np.ndarray], bool]:
         """One int32 array per sequence; whether a batch was given."""
-        if isinstance(tokens, np.ndarray) and tokens.ndim == 2 or (
-            isinstance(tokens, (list, tuple))
-            and tokens
-            and not isinstance(tokens[0], (int, np.integer, float, np.floating, bool, type(None)))
+        if (
+            isinstance(tokens, np.ndarray)
+            and tokens.ndim == 2
+            or (
+                isinstance(tokens, (list, tuple))
+                and tokens
+                and not isinstance(tokens[0], (int, np.integer, float, np.floating, bool, type(None)))
+            )
         ):
             batch = list(tokens)
         else:

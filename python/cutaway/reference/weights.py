@@ -16,20 +16,20 @@ class FileWeights:
     def __init__(self, file: Any, constants: dict[str, list[float]] | None = None) -> None:
         self.file = file
         self.constants = constants or {}
-        self.info = {t["name"]: t for t in file.tensors}
+        self.info = {t.name: t for t in file.tensors}
 
     def raw(self, name: str) -> tuple[np.ndarray, int, str]:
         """The stored bytes [rows, row bytes], the elements of a row, the format's name."""
         info = self.info[name]
-        shape = info["shape"]
+        shape = info.shape
         n = shape[-1] if shape else 1
         rows = int(np.prod(shape[:-1])) if len(shape) > 1 else 1
-        return self.file.raw(name).reshape(rows, -1), n, info["format"]
+        return self.file.raw(name).reshape(rows, -1), n, info.format
 
     def tensor(self, name: str) -> np.ndarray:
         """A whole tensor as float32, in its own shape."""
         raw, _, fmt = self.raw(name)
-        return formats.module(fmt).unpack(raw).reshape(self.info[name]["shape"])
+        return formats.module(fmt).unpack(raw).reshape(self.info[name].shape)
 
     def _rows(self, values: np.ndarray, ref: Weight) -> np.ndarray:
         part = values[ref.first_row : ref.first_row + ref.rows]
@@ -50,4 +50,4 @@ class FileWeights:
         """Sum of absolute terms of each element: see the formats' `spread`."""
         ref = Weight(**ref) if isinstance(ref, dict) else ref
         raw, _, fmt = self.raw(ref.tensor)
-        return self._rows(formats.module(fmt).spread(raw).reshape(self.info[ref.tensor]["shape"]), ref)
+        return self._rows(formats.module(fmt).spread(raw).reshape(self.info[ref.tensor].shape), ref)
