@@ -8,6 +8,21 @@ namespace py = pybind11;
 namespace cutaway {
 namespace {
 
+// U+0080 to U+009F, two bytes each in UTF-8, steer terminals as the ASCII control characters do.
+std::string without_controls(const std::string& message) {
+  std::string out;
+  for (size_t i = 0; i < message.size(); ++i) {
+    bool control = message[i] == '\xc2' && i + 1 < message.size() && (message[i + 1] & 0xe0) == 0x80;
+    if (control) {
+      char second = message[++i];
+      out += std::string("\\x") + (second & 0x10 ? '9' : '8') + "0123456789abcdef"[second & 15];
+    } else {
+      out += message[i];
+    }
+  }
+  return out;
+}
+
 // Raises cutaway.errors.<kind>(message, hint=..., **details).
 void raise(const Error& error) {
   py::object type = py::module_::import("cutaway.errors").attr(error.kind.c_str());
@@ -21,7 +36,8 @@ void raise(const Error& error) {
     else std::visit([&, name = key](const auto& v) { details[name.c_str()] = v; }, value);
   }
   py::object hint = error.hint.empty() ? py::object(py::none()) : py::object(decode(error.hint, "backslashreplace"));
-  py::object raised = type(decode(error.message, "backslashreplace"), py::arg("hint") = hint, **details);
+  py::object raised =
+      type(decode(without_controls(error.message), "backslashreplace"), py::arg("hint") = hint, **details);
   PyErr_SetObject(type.ptr(), raised.ptr());
 }
 

@@ -16,6 +16,7 @@ namespace cutaway {
 class Cursor {
  public:
   static constexpr const char* limit_exceeded = "LimitExceededError";
+  static constexpr const char* truncated = "TruncatedFileError";
 
   Cursor(const File::Handle& handle, const std::string& path, uint64_t cap)
       : handle_(handle), path_(path), cap_(cap), end_(std::min(handle.size, cap)) {}
@@ -25,10 +26,13 @@ class Cursor {
   const std::string& path() const { return path_; }
 
   // Every refusal of a reader: who, what, and the byte offset.
-  [[noreturn]] void fail(const char* kind, uint64_t at, const std::string& message, const std::string& hint = "",
+  [[noreturn]] void fail(const char* kind, uint64_t at, const std::string& message, std::string hint = "",
                          Details details = {}) const {
     details.push_back({"path", path_});
     details.push_back({"offset", at});
+    for (const char* unfinished : {".part", ".incomplete", ".crdownload", ".tmp"})
+      if (hint.empty() && kind == truncated && path_.ends_with(unfinished))
+        hint = "its name says that the download did not finish";
     throw Error(kind, printable(path_, 400) + ": " + message + " (byte offset " + std::to_string(at) + ")", hint,
                 details);
   }
@@ -38,11 +42,11 @@ class Cursor {
     if (n <= left()) return;
     uint64_t in_file = handle_.size - pos_;
     if (n <= in_file)
-      fail("LimitExceededError", pos_,
+      fail(limit_exceeded, pos_,
            std::string(what) + ": " + std::to_string(n) + " bytes go past the cap on the header, " +
                std::to_string(cap_) + " bytes",
            "", {{"limit", std::string("header_bytes")}, {"value", cap_}});
-    fail("TruncatedFileError", pos_,
+    fail(truncated, pos_,
          std::string(what) + ": " + std::to_string(n) + " bytes expected, " + std::to_string(in_file) +
              " are left of the file's " + std::to_string(handle_.size),
          "", {{"missing", n - in_file}, {"have", handle_.size}});
@@ -62,7 +66,7 @@ class Cursor {
     uint64_t at = pos_;
     auto n = get<uint64_t>(what);
     if (n > cap)
-      fail(n > left() && kind == limit_exceeded ? "TruncatedFileError" : kind, at,
+      fail(n > left() && kind == limit_exceeded ? truncated : kind, at,
            std::string(what) + " of " + std::to_string(n) + " bytes is longer than the cap of " + std::to_string(cap) +
                " bytes; the file has " + std::to_string(left()) + " left",
            "", {{"value", n}});

@@ -35,12 +35,9 @@ void check_magic(Cursor& in, const File::Handle& handle) {
   uint64_t size = handle.size;
   std::string head(std::min<uint64_t>(size, 512), '\0');
   read_at(handle, in.path(), 0, head.size(), head.data());
-  bool unfinished =
-      in.path().ends_with(".part") || in.path().ends_with(".incomplete") || in.path().ends_with(".crdownload");
   if (head.size() < 4)
-    in.fail("TruncatedFileError", head.size(),
-            "the file has " + number(size) + " bytes, expected \"GGUF\" and a header",
-            unfinished ? "its name says that the download did not finish" : "", {{"have", size}});
+    in.fail(Cursor::truncated, head.size(), "the file has " + number(size) + " bytes, expected \"GGUF\" and a header",
+            "", {{"have", size}});
   if (head.starts_with("GGUF")) {
     in.get<uint32_t>("the magic");
     return;
@@ -52,7 +49,7 @@ void check_magic(Cursor& in, const File::Handle& handle) {
   if (head.starts_with("version https://git-lfs") && stated != std::string::npos) {
     uint64_t expected = std::strtoull(head.c_str() + stated + 6, nullptr, 10);
     details.insert(details.end(), {{"expected", expected}, {"have", size}});
-    in.fail("TruncatedFileError", 0,
+    in.fail(Cursor::truncated, 0,
             "this is " + it.what + ": expected " + number(expected) + " bytes, have " + number(size), it.hint, details);
   }
   std::string magic;
@@ -80,7 +77,7 @@ uint64_t read_count(Cursor& in, const char* what, uint64_t cap, const char* limi
   uint64_t at = in.pos(), bytes = 0;
   auto n = in.get<uint64_t>(what);
   if (n > cap)
-    in.fail("LimitExceededError", at, "the file claims " + number(n) + " " + what + ", the cap is " + number(cap), "",
+    in.fail(Cursor::limit_exceeded, at, "the file claims " + number(n) + " " + what + ", the cap is " + number(cap), "",
             {{"limit", std::string(limit)}, {"value", n}});
   if (!checked::mul(n, least, &bytes) || !checked::add(bytes, reserved, &bytes))
     in.fail("GGUFError", at, "size overflow: the file claims " + number(n) + " " + what);
@@ -124,7 +121,7 @@ TensorInfo read_entry(Cursor& in, const Limits& limits, File& file) {
   if (rank == 0)
     in.fail("GGUFError", at, "tensor " + t.name + " has rank 0, expected 1 to 4", "", {{"tensor", t.name}});
   if (rank > 4)
-    in.fail("LimitExceededError", at, "tensor " + t.name + " has rank " + number(rank) + ", expected 1 to 4",
+    in.fail(Cursor::limit_exceeded, at, "tensor " + t.name + " has rank " + number(rank) + ", expected 1 to 4",
             "tensors of more than four axes do not occur in GGUF; the file is damaged",
             {{"tensor", t.name}, {"limit", std::string("rank")}, {"value", uint64_t{rank}}});
   std::vector<uint64_t> dims(rank);
@@ -193,12 +190,12 @@ void place_tensors(Cursor& in, uint64_t alignment, const Limits& limits, File& f
   }
   for (const TensorInfo& t : file.tensors) {
     if (static_cast<uint64_t>(t.shape.elements()) > limits.elements)
-      in.fail("LimitExceededError", t.at,
+      in.fail(Cursor::limit_exceeded, t.at,
               "tensor " + t.name + " " + t.shape.str() + " has more elements than the cap, " + number(limits.elements),
               "", {{"tensor", t.name}, {"limit", std::string("elements")}, {"value", t.shape.elements()}});
   }
   if (beyond)
-    in.fail("TruncatedFileError", beyond->at,
+    in.fail(Cursor::truncated, beyond->at,
             "tensor " + beyond->name + " lies at bytes " + number(beyond->offset) + " to " +
                 number(beyond->offset + beyond->bytes) + "; expected " + number(end) + " bytes in the file, have " +
                 number(size) + ": " + number(end - size) + " are missing",

@@ -124,7 +124,7 @@ Value read_value(Cursor& in, const std::string& key, const Limits& limits) {
   at = in.pos();
   auto n = in.get<uint64_t>("an array's length");
   if (n > limits.array_elements)
-    in.fail("LimitExceededError", at,
+    in.fail(Cursor::limit_exceeded, at,
             "key " + key + " is an array of " + number(n) + " elements, the cap is " + number(limits.array_elements),
             "", {{"limit", std::string("array_elements")}, {"value", n}, {"key", key}});
   uint64_t least = 0;

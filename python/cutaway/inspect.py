@@ -14,9 +14,7 @@ from typing import Any
 from cutaway import _core
 from cutaway.errors import MappingError
 
-# The architectures whose graphs we build, and the tokenizers we speak, as general.architecture and tokenizer.ggml.model
-# name them.
-ARCHITECTURES = ("gemma3", "gpt-oss", "gpt2", "llama", "phi3", "qwen2", "qwen3")
+# The tokenizers we speak, as tokenizer.ggml.model names them.
 TOKENIZERS = {"gpt2": "byte-level BPE", "llama": "SentencePiece-style BPE"}
 
 
@@ -193,8 +191,9 @@ class Inspection:
         """What stands between this file and a run; empty: nothing that the header shows."""
         found = []
         arch = self._get("general.architecture")
-        if arch not in ARCHITECTURES:
-            found.append(f"architecture {_shorten(arch)} is not one of {', '.join(ARCHITECTURES)}")
+        known = _core.architectures()
+        if arch not in known:
+            found.append(f"architecture {_shorten(arch)} is not one of {', '.join(known)}")
         for row in self.formats():
             if not row["runs"]:
                 found.append(f"format {row['format']} of {row['tensors']} tensors is not one that we compute with")

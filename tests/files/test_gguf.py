@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cutaway as ct
@@ -149,6 +150,14 @@ def assert_same(ours, theirs):
         shape = tuple(int(n) for n in b.shape[::-1])
         assert (a.name, a.shape, a.offset, a.bytes, a.type) == (b.name, shape, b.data_offset, b.n_bytes, b.tensor_type)
         assert np.array_equal(ours.raw(a.name), np.asarray(b.data).view(np.uint8).reshape(-1))
+
+
+def test_many_threads_read_one_file():
+    file = _core.open_gguf(TINY / "llama/llama-F16.gguf")
+    expected = {t.name: file.raw(t.name) for t in file.tensors}
+    with ThreadPoolExecutor(8) as pool:
+        for t, got in zip(file.tensors * 5, pool.map(lambda t: file.raw(t.name), file.tensors * 5), strict=True):
+            assert np.array_equal(got, expected[t.name])
 
 
 def test_raw_refuses_what_is_not_there(tmp_path):
@@ -336,7 +345,7 @@ def test_g15_tensor_name_at_the_cap(tmp_path):
 )
 def test_g15_tensor_names(tmp_path, name):
     error = refused(tmp_path, build(tensors={name: ((1,), F32)}), GGUFError)
-    assert error.message.isprintable() or name == "a\x9bb"
+    assert error.message.isprintable()
 
 
 def test_g15_tensor_name_length_beyond_the_file(tmp_path):
@@ -689,12 +698,16 @@ def test_e001_names_the_nearest(tmp_path):
 def test_f01_interrupted_download(tmp_path):
     data = (TINY / "llama/llama-F16.gguf").read_bytes()
     path = put(tmp_path, data[: len(data) // 2], "llama.gguf.part")
-    with pytest.raises(TruncatedFileError, match=f"expected {len(data)} bytes in the file, have {len(data) // 2}"):
-        _core.open_gguf(path)
-    path = put(tmp_path, b"", "llama.gguf.incomplete")
-    with pytest.raises(TruncatedFileError) as caught:
+    with pytest.raises(
+        TruncatedFileError, match=f"expected {len(data)} bytes in the file, have {len(data) // 2}"
+    ) as caught:
         _core.open_gguf(path)
     assert "did not finish" in caught.value.hint
+    for length in (0, 20, 300):
+        path = put(tmp_path, data[:length], "llama.gguf.incomplete")
+        with pytest.raises(TruncatedFileError) as caught:
+            _core.open_gguf(path)
+        assert "did not finish" in caught.value.hint
 
 
 def test_f01_lfs_pointer(tmp_path):
