@@ -63,6 +63,8 @@ PYBIND11_MODULE(_core, m) {
       if (p) std::rethrow_exception(p);
     } catch (const cutaway::Error& error) {
       cutaway::raise(error);
+    } catch (const std::logic_error& error) {  // length_error, out_of_range: a bound of ours that did not hold
+      cutaway::raise(cutaway::Error("InternalError", error.what()));
     } catch (const std::bad_alloc&) {
       cutaway::raise(cutaway::Error("AllocationFailed", "the operating system refused memory",
                                     "close other models or use a shorter n_ctx"));

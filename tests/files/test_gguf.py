@@ -278,6 +278,9 @@ def test_g09_array_counts_that_wrap_with_the_cap_raised(tmp_path):
     replaced(tmp_path, replace, GGUFError, TruncatedFileError, array_elements=2**64 - 1)
     replace["key.3.count"] = u64(2**40)
     replaced(tmp_path, replace, TruncatedFileError, array_elements=2**64 - 1)
+    replace = {"key.3.element_type": u32(0), "key.3.count": u64(2**64 - 1)}
+    replaced(tmp_path, replace, TruncatedFileError, array_elements=2**64 - 1)
+    replaced(tmp_path, {"key.0.value": u64(2**64 - 1)}, TruncatedFileError, string_bytes=2**64 - 1)
 
 
 def test_g10_nested_arrays(tmp_path):
@@ -397,9 +400,10 @@ def test_g20_padding_wraps(tmp_path, n):
     assert "size overflow" in error.message
 
 
-def test_g21_sum_wraps(tmp_path):
+@pytest.mark.parametrize("offset", [LARGE, 0])
+def test_g21_sum_wraps(tmp_path, offset):
     tensors = {"a": ((1,), I8), "b": ((1,), I8)}
-    replace = {"tensor.0.ne.0": u64(LARGE), "tensor.1.ne.0": u64(LARGE), "tensor.1.offset": u64(LARGE)}
+    replace = {"tensor.0.ne.0": u64(LARGE), "tensor.1.ne.0": u64(LARGE), "tensor.1.offset": u64(offset)}
     assert "size overflow" in replaced(tmp_path, replace, GGUFError, tensors=tensors).message
 
 
@@ -471,7 +475,7 @@ def test_g24_one_byte_short(tmp_path):
     assert (error.details["expected"], error.details["have"], error.details["missing"]) == (len(data), len(data) - 1, 1)
 
 
-@pytest.mark.parametrize("offset", [0, 32])
+@pytest.mark.parametrize("offset", [0, 32, 64])  # on the first, on the second, in the middle of the second
 def test_g25_overlap(tmp_path, offset):
     error = replaced(tmp_path, {"tensor.2.offset": u64(offset)}, GGUFError)
     assert "overlap" in error.message and "output_norm.weight" in error.message
