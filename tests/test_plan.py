@@ -1,0 +1,160 @@
+"""ct.plan: what it says a model needs is what the model then takes, and loading refuses what does not fit."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import cutaway as ct
+import pytest
+from cutaway import loading
+from cutaway.errors import AllocationFailed, ArgumentError, DeviceError, ModelNotFoundError
+
+# The module, whose name in the package is the function's.
+planning = sys.modules["cutaway.plan"]
+TINY = sorted((Path(__file__).parent / "data" / "tiny").glob("*/*.gguf"))
+
+
+@pytest.mark.parametrize("path", TINY, ids=lambda p: p.stem)
+def test_planned_weights_are_the_bytes_that_a_model_takes(path):
+    planned, taken = ct.plan(path), ct.load(path).memory()
+    assert {f"weights.{name}": n for name, n in planned.formats.items()} == {
+        name: n for name, n in taken.items() if name != "weights"
+    }
+    assert planned.parts["weights"] == taken["weights"]
+
+
+@pytest.mark.parametrize("numerics", ["fast", "exact"])
+@pytest.mark.parametrize("path", TINY, ids=lambda p: p.stem)
+def test_planned_activations_are_near_the_arena(path, numerics):
+    # Seen, planned over the core's own number: 0.993 to 1.074; it fuses stages, which the plan does not.
+    planned = ct.plan(path, numerics=numerics).parts["activations"] / 4 / 256
+    assert 0.97 <= planned / ct.load(path, numerics=numerics)._core.arena_floats() <= 1.15
+
+
+@pytest.mark.parametrize(("kv", "batch"), [("f16", 1), ("f32", 1), ("f16", 3)])
+def test_planned_cache_is_what_a_session_holds(kv, batch):
+    planned = ct.plan("tiny:llama", n_ctx=96, kv=kv, batch=batch)
+    with ct.load("tiny:llama", n_ctx=96, kv=kv) as model, model.session(sequences=batch) as session:
+        session.forward([model._ids(list(range(1, 97)))] * batch)
+        assert session._core.cache_bytes() == planned.parts["kv_cache"]
+
+
+RSS = """
+import sys
+import numpy as np, cutaway as ct
+def status(key):
+    return int(next(line for line in open("/proc/self/status") if line.startswith(key)).split()[1]) * 1024
+before = status("VmRSS")
+planned = ct.plan(sys.argv[1], n_ctx=512).need
+model = ct.load(sys.argv[1], n_ctx=512)
+model.tokenizer, model.cfg, model.graph
+with model.session() as session:
+    session.forward([np.arange(256, dtype=np.int32)])  # so that the cache grows while it holds something
+    session.forward([np.arange(256, dtype=np.int32)], all_rows=True)
+print(planned, status("VmHWM") - before)
+"""
+
+
+@pytest.mark.model
+def test_planned_need_of_a_real_model_is_its_peak(smollm2):
+    # Seen: planned 244.8 MB with the 3 % reserve, peak 241.9 MB.
+    out = subprocess.run([sys.executable, "-c", RSS, smollm2], capture_output=True, text=True, check=True, timeout=120)
+    planned, peak = map(int, out.stdout.split())
+    assert 1.0 <= planned / peak <= 1.1
+
+
+def test_a_plan_prints_its_parts_and_is_truthy_when_it_fits():
+    plan = ct.plan("tiny:llama")
+    assert plan
+    assert plan.need == sum(plan.to_dict()["parts"].values())
+    text = repr(plan)
+    for word in ("model needs", "weights", "kv cache", "n_ctx 512 x batch 1, f16", "activations", "logits", "reserve"):
+        assert word in text
+
+
+def test_remedies_are_planned_again_and_only_the_sufficient_ones_are_promised():
+    plan = ct.plan("tiny:llama", n_ctx=65536, kv="f32", max_ram="20MiB")
+    assert not plan
+    found = {r["option"]: r for r in plan.remedies}
+    assert found["n_ctx"]["fits"] and not found["kv"]["fits"]
+    for name, remedy in found.items():
+        again = ct.plan("tiny:llama", **{"n_ctx": 65536, "kv": "f32", "max_ram": "20MiB", name: remedy["value"]})
+        assert again.fits == remedy["fits"]
+        assert plan.need - again.need == remedy["saves"]
+    assert f"fits with: n_ctx={found['n_ctx']['value']}" in repr(plan)
+    assert "not enough alone: kv='f16'" in repr(plan)
+
+
+def test_a_plan_that_nothing_helps_says_so():
+    assert "nothing that cutaway can change makes it fit" in repr(ct.plan("tiny:llama", max_ram=1000))
+
+
+def test_loading_refuses_before_it_reads_what_does_not_fit(monkeypatch):
+    monkeypatch.setattr(planning, "host_budget", lambda: (2 << 20, "cgroup memory.max"))
+    monkeypatch.setattr(loading._core, "Model", lambda *args: pytest.fail("the weights were read"))
+    with pytest.raises(AllocationFailed, match="E004.*needs .* but 2.0 MiB is available") as caught:
+        ct.load("tiny:llama", n_ctx=65536)
+    assert caught.value.details["limit"] == "cgroup memory.max"
+    assert "kv cache" in str(caught.value)
+
+
+def test_loading_refuses_under_an_address_space_limit():
+    code = (
+        "import resource, cutaway as ct\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20),) * 2)\n"
+        "try:\n"
+        "    ct.load('tiny:llama', n_ctx=1 << 20)\n"
+        "except ct.errors.AllocationFailed as error:\n"
+        "    print(error.code, error.details['limit'])\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert out.stdout == "E004 RLIMIT_AS\n", out.stderr
+
+
+def test_the_budget_knows_the_groups_limits(tmp_path):
+    group = tmp_path / "a" / "b"
+    group.mkdir(parents=True)
+    for folder, most in ((group, "max"), (group.parent, "1000000")):
+        (folder / "memory.max").write_text(f"{most}\n")
+        (folder / "memory.current").write_text("400000\n")
+        (folder / "memory.stat").write_text("anon 1\ninactive_file 50000\n")
+    own = tmp_path / "cgroup"
+    own.write_text("0::/a/b\n")
+    assert planning._cgroup(str(tmp_path), str(own)) == 650000
+    own.write_text("0::/elsewhere\n")
+    assert planning._cgroup(str(tmp_path), str(own)) is None
+
+
+def test_the_budget_is_at_most_the_address_space_left(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1 << 20, 1 << 20))
+    assert planning.host_budget() == (0, "RLIMIT_AS")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"n_ctx": 0}, ArgumentError),
+        ({"n_ctx": True}, ArgumentError),
+        ({"batch": 1 << 25}, ArgumentError),
+        ({"kv": "q4"}, ArgumentError),
+        ({"numerics": "slow"}, ArgumentError),
+        ({"max_ram": "much"}, ArgumentError),
+        ({"device": "cuda"}, DeviceError),
+    ],
+    ids=str,
+)
+def test_a_plan_refuses_options_out_of_range(options, error):
+    with pytest.raises(error):
+        ct.plan("tiny:llama", **options)
+
+
+def test_an_unknown_name_lists_the_bundled_models():
+    with pytest.raises(ModelNotFoundError, match="tiny:gpt2, tiny:llama"):
+        ct.plan("tiny:bert")
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_bundled_models_are_the_tiny_ones_of_the_tests(tiny, name):
+    assert Path(loading.find(f"tiny:{name}")).read_bytes() == (tiny(name) / f"{name}-F16.gguf").read_bytes()
