@@ -246,8 +246,9 @@ CUTAWAY_INLINE float largest(f32x16 a) {  // NaN lanes do not count
 }
 
 // e^x. Range reduction x = n ln 2 + r, |r| <= ln 2 / 2, then a polynomial of degree 6 for e^r (Cephes' expf), scaled in
-// two steps so that subnormal results are right. Error below 1.1 units over all floats; 0 below -104, infinity above 88.73;
-// NaN stays NaN.
+// two steps so that subnormal results are rounded once. 0 below -104, infinity above 88.73; NaN stays NaN.
+// Worst error 1.42 units, 0.75 steps where the result is subnormal: measured on every float32 with 1e-9 < |x| < 120 and a
+// 64th of the others, the same bits on scalar, avx2 and avx512.
 CUTAWAY_INLINE f32x16 exp(f32x16 x) {
   f32x16 bounded = min(max(x, broadcast(-105.0f)), broadcast(89.0f));
   i32x16 n = round_to_i32(bounded * broadcast(1.44269504088896341f));

@@ -78,20 +78,19 @@ def check_kernel(op: str, cases: Iterable[Case], targets: Iterable[str] | None =
         with np.errstate(all="ignore"):
             expected = definition.reference(*call, **case.attributes)
             magnitude = definition.magnitude(*call, **case.attributes)
-        before = [None if a is None else a.copy() for a in call]
         first: np.ndarray | None = None
         for target in chosen:
             for threads, shift in ((1, 0), (2, 1), (1, 2), (1, 3)):
                 reads, weights = _misaligned(case.reads, shift), _misaligned(case.weights, shift)
                 out = _core.run_op(op, reads, weights, case.attributes, target, threads, guard=True)
                 who = f"{op}/{target} {case.name}, {threads} threads, inputs {shift} floats off alignment"
+                for name, given, now in zip(ops.arguments(op), call, (*reads, *weights), strict=False):
+                    assert given is None or given.tobytes() == now.tobytes(), f"{who}: {name} was changed"
                 if first is None:
                     first = out
                     worst = max(worst, assert_agrees(out, expected, magnitude, definition.UNITS, who))
                 else:
                     _assert_same_bits(first, out, f"{who}: other bits than {op}/{chosen[0]}")
-        for name, was, now in zip(ops.arguments(op), before, call, strict=False):
-            assert was is None or was.tobytes() == now.tobytes(), f"{op} {case.name}: {name} was changed"
     return worst
 
 
