@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import json
+import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +34,38 @@ class Report:
     def __getitem__(self, stage: str) -> Any:
         return next(r for r in self.rows if r.stage == stage)
 
-    def _cells(self, r: Any) -> tuple[str, ...]:
-        error = f"{r.units:.2f}" if self.mode == "isolate" else f"{r.rel:.2e}"
+    def error(self, r: Any) -> float:
+        """A row's error in the mode's measure: units of rounding, or the accumulated relative error."""
+        return r.units if self.mode == "isolate" else r.rel
+
+    def error_text(self, r: Any) -> str:
+        """The same in words, with its tolerance."""
+        if self.mode == "isolate":
+            return f"{r.units:.4g} units, tolerance {r.tolerance:g}"
+        return f"relative error {r.rel:.2e}, limit {r.tolerance:.0e}"
+
+    def _share(self, r: Any) -> float:
+        """Error over tolerance; what is not a number is worst."""
+        share = self.error(r) / max(r.tolerance, 1e-9)
+        return math.inf if math.isnan(share) else share
+
+    def worst(self, most: int = 60) -> list[Any]:
+        """At most `most` rows, in order: all, or the wrong ones and then the worst of each kind of stage."""
+        if len(self.rows) <= most:
+            return list(self.rows)
+        kinds: dict[str, Any] = {}
+        for r in self.rows:
+            kind = re.sub(r"^blocks\.\d+\.", "blocks.*.", r.stage)
+            if kind not in kinds or self._share(r) > self._share(kinds[kind]):
+                kinds[kind] = r
+        by_share = sorted(kinds.values(), key=self._share, reverse=True)
+        chosen = [*[r for r in self.rows if not r.ok], *by_share]
+        keep = set(list(dict.fromkeys(map(id, chosen)))[:most])
+        return [r for r in self.rows if id(r) in keep]
+
+    def cells(self, r: Any) -> tuple[str, ...]:
+        """A row as the table prints it; see `header`."""
+        error = f"{r.units:.2f}" if self.mode == "isolate" and not r.units >= 1e6 else f"{self.error(r):.2e}"
         limit = f"{r.tolerance:g}" if self.mode == "isolate" else f"{r.tolerance:.0e}"
         return (r.stage, r.kernel, error, limit, f"{r.rel:.1e}", r.verdict)
 
@@ -42,12 +74,14 @@ class Report:
         return ("stage", "kernel", "units" if self.mode == "isolate" else "error", "tolerance", "relative", "verdict")
 
     def table(self, most: int | None = None) -> str:
-        """Every stage with the kernel that ran, its error, its tolerance and a verdict; `most` rows of the worst if given."""
+        """Every stage with the kernel that ran, its error, its tolerance and a verdict.
+
+        most: only the wrong ones and so many of those nearest to their tolerance."""
         rows = self.rows
         if most is not None:
-            keep = set(map(id, sorted(rows, key=lambda r: -r.units / max(r.tolerance, 1e-9))[:most]))
+            keep = set(map(id, sorted(rows, key=self._share, reverse=True)[:most]))
             rows = [r for r in rows if id(r) in keep or not r.ok]
-        cells = [self.header, *[self._cells(r) for r in rows]]
+        cells = [self.header, *[self.cells(r) for r in rows]]
         widths = [max(len(c[i]) for c in cells) for i in range(len(self.header))]
         lines = [
             "  ".join(
@@ -63,26 +97,23 @@ class Report:
         if r is None:
             if not self.rows:
                 return "no stages were compared"
-            worst = max(
-                self.rows, key=lambda r: (r.units if self.mode == "isolate" else r.rel) / max(r.tolerance, 1e-300)
+            worst = max(self.rows, key=self._share)
+            return (
+                f"all {len(self.rows)} stages hold; nearest to its tolerance is {worst.stage} ({worst.kernel}): "
+                f"{self.error_text(worst)}"
             )
-            how = (
-                f"{worst.units:.2f} of {worst.tolerance:g} units"
-                if self.mode == "isolate"
-                else f"relative error {worst.rel:.1e}"
-            )
-            return f"all {len(self.rows)} stages hold; the largest share of its tolerance is {worst.stage} ({worst.kernel}): {how}"
         wrong = sum(not r.ok for r in self.rows)
-        how = (
-            f"{r.units:.4g} units, tolerance {r.tolerance:g}"
-            if self.mode == "isolate"
-            else f"relative error {r.rel:.2e}, limit {r.tolerance:.0e}"
-        )
         place = ", ".join(map(str, r.at))
-        return f"first wrong stage: {r.stage} ({r.kernel}): {how}\n  at [{place}]: got {r.actual:.6g}, expected {r.expected:.6g}; {wrong} of {len(self.rows)} stages are wrong"
+        return (
+            f"first wrong stage: {r.stage} ({r.kernel}): {self.error_text(r)}\n"
+            f"  at [{place}]: got {r.actual:.6g}, expected {r.expected:.6g}; "
+            f"{wrong} of {len(self.rows)} stages {'is' if wrong == 1 else 'are'} wrong"
+        )
 
     def __repr__(self) -> str:
-        return f"{self.title}, mode {self.mode}\n{self.table(None if len(self.rows) <= 80 else 20)}\n{self.summary()}"
+        few = len(self.rows) <= 80
+        left_out = "" if few else "\nthe wrong stages and those nearest to their tolerance; .table() has all"
+        return f"{self.title}, mode {self.mode}{left_out}\n{self.table(None if few else 20)}\n{self.summary()}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: title, mode, ok, first, stages, tokens, manifest."""
@@ -100,35 +131,49 @@ class Report:
 
     def save(self, path: str) -> None:
         """Writes to_dict() as JSON."""
-        with open(path, "w") as f:
+        with open(path, "w", encoding="utf-8") as f:
             json.dump(self.to_dict(), f, indent=1)
 
     def plot(self, ax: Any = None) -> Any:
-        """The divergence ladder on Matplotlib axes (extra `plot`): stages in order, error on a log scale, tolerances drawn."""
+        """The divergence ladder on Matplotlib axes (extra `plot`): stages in order, error on log y, tolerances."""
         from cutaway import plot
 
         return plot.ladder(self, ax)
 
     def to_html(self, path: str | None = None) -> str:
         """A page of its own, without scripts or other files: summary, ladder, table."""
-        page = f'<!doctype html><meta charset="utf-8"><title>{html.escape(self.title)}</title><body>{self._repr_html_()}</body>'
+        page = (
+            f'<!doctype html><meta charset="utf-8"><title>{html.escape(self.title)}</title>'
+            f"<body>{self._repr_html_()}</body>"
+        )
         if path is not None:
-            with open(path, "w") as f:
+            with open(path, "w", encoding="utf-8") as f:
                 f.write(page)
         return page
+
+    def _html_table(self, rows: list[Any]) -> str:
+        first = self.first
+        body = "".join(
+            f'<tr class="{"" if r.ok else "wrong first" if r is first else "wrong"}">'
+            + "".join(f"<td>{html.escape(c)}</td>" for c in self.cells(r))
+            + "</tr>"
+            for r in rows
+        )
+        head = "".join(f"<th>{h}</th>" for h in self.header)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _repr_html_(self) -> str:
         from cutaway import plot
 
-        rows = "".join(
-            f'<tr class="{"" if r.ok else "wrong"}">'
-            + "".join(f"<td>{html.escape(c)}</td>" for c in self._cells(r))
-            + "</tr>"
-            for r in self.rows
-        )
-        head = "".join(f"<th>{h}</th>" for h in self.header)
+        shown = self.worst()
+        tables = self._html_table(shown)
+        if len(shown) < len(self.rows):
+            tables = (
+                f"<p>{len(shown)} of {len(self.rows)} stages: the wrong ones and the worst of each kind</p>{tables}"
+                f"<details><summary>all {len(self.rows)} stages</summary>{self._html_table(self.rows)}</details>"
+            )
         return (
             f'<div class="cutaway"><style>{plot.STYLE}</style><h3>{html.escape(self.title)}, mode {self.mode}</h3>'
             f'<p class="{"good" if self.ok else "bad"}">{html.escape(self.summary())}</p>{plot.ladder_svg(self)}'
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+            f"{tables}</div>"
         )
