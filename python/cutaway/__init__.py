@@ -1,6 +1,6 @@
 """cutaway: a language-model engine with the lid off."""
 
-from cutaway import edit, errors, ops, ref
+from cutaway import edit, errors, names, ops, ref
 from cutaway._core import __version__
 from cutaway.cache import ActivationCache
 from cutaway.compare import compare
@@ -34,6 +34,7 @@ __all__ = [
     "formats",
     "inspect",
     "load",
+    "names",
     "ops",
     "pack",
     "plan",

@@ -16,6 +16,7 @@ from cutaway.cache import ActivationCache
 from cutaway.errors import ArgumentError, ModelNotLoaded, OutOfMemoryError
 from cutaway.graph import Graph
 from cutaway.hooks import Hook, HookFunction, check_fired
+from cutaway.names import Names
 from cutaway.session import Forward, Generation, Session, Step
 from cutaway.sizes import bytes_of, parse_bytes
 from cutaway.text import Tokenizer, Tokens, token_ids
@@ -93,6 +94,10 @@ class Model:
             return [s.name for s in self.graph]
         steps = self._live().steps()
         return [name for step in steps for name in (step["covers"] or [step["stage"]])]
+
+    def names(self, key: Any) -> Names:
+        """What other tools call the stage that `key` means: m.names("blocks.3.attn.q"). names.table() lists all."""
+        return names.of(self.graph, key)
 
     def manifest(self) -> dict[str, Any]:
         """What a result depends on: file, numerics, device, threads, version."""
