@@ -93,6 +93,10 @@ class Graph:
     def __contains__(self, name: str) -> bool:
         return name in self.aliases or any(s.name == name for s in self.stages)
 
+    def is_behind_layers(self, name: str) -> bool:
+        """Whether the stage comes after the last layer, where only the rows that give logits need to run."""
+        return all(s.layer < 0 for s in self.stages[self.index(name) :])
+
     def insert_after(self, name: str, stage: Stage) -> None:
         """Adds a stage behind `name`; let others read it by changing their `reads`."""
         self.stages.insert(self.index(name) + 1, stage)

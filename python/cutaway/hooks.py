@@ -1,17 +1,20 @@
 """Hooks: your functions, called after a stage with its tensor, which they may change.
 
-A hook is `fn(act, hook)`. `act` is a float32 array [batch, pos, ..] of its own: keep it, change it in place, or return another
-of the same shape; return None to leave the stage as it is."""
+A hook is `fn(act, hook)`. `act` is a float32 array [batch, pos, ..] of its own: keep it, change it in place, or return
+another of the same shape; return None to leave the stage as it is. Runs that a hook itself starts call no hooks of the
+block it is in.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from cutaway.cache import assemble, flatten
+from cutaway.cache import assemble, flatten, position_axis
 from cutaway.errors import HookError, HookReturnError
 
 HookFunction = Callable[[np.ndarray, "HookPoint"], Any]
@@ -24,7 +27,8 @@ class HookPoint:
     name: str  # of the stage
     layer: int  # -1 outside the layers
     step: int  # 0 for the prompt, then one more for each generated token
-    lengths: list[int] = field(default_factory=list)  # tokens of each sequence in this call
+    lengths: list[int] = field(default_factory=list)  # tokens of each sequence in `act`
+    axis: int = 1  # of `act` that counts these tokens: 2 for scores and pattern [batch, head, query, key]
 
 
 @dataclass
@@ -38,7 +42,16 @@ def checked(result: Any, act: np.ndarray, name: str) -> np.ndarray:
     """What a hook returned, as float32 of the stage's shape; raises HookReturnError."""
     expected = f"None or an array of shape {list(act.shape)}"
     if hasattr(result, "__dlpack__") and not isinstance(result, np.ndarray):
-        result = np.from_dlpack(result)
+        try:
+            result = np.from_dlpack(result)
+        except Exception as error:  # each library refuses in its own words: another device, gradients wanted
+            raise HookReturnError(
+                f"hook on {name} returned a {type(result).__name__} that NumPy cannot read ({error}); "
+                f"expected {expected}",
+                hook=name,
+                expected=list(act.shape),
+                got=type(result).__name__,
+            ) from error
     if not isinstance(result, np.ndarray):
         raise HookReturnError(
             f"hook on {name} returned {type(result).__name__}, expected {expected}",
@@ -64,12 +77,22 @@ def checked(result: Any, act: np.ndarray, name: str) -> np.ndarray:
     return result.astype(np.float32, copy=False)
 
 
+class ActiveHooks(threading.local):
+    """The hooks that a thread's `with model.hooks(..)` blocks have set, for one model."""
+
+    def __init__(self) -> None:
+        self.hooks: list[Hook] = []
+        self.muted = 0  # so many of the first: their functions are running, and runs they start do not call them again
+
+    def now(self) -> list[Hook]:
+        return self.hooks[self.muted :]
+
+
 class HookRunner:
     """Calls hooks for the core: given a tensor, returns None where nothing changed, else the new values."""
 
-    def __init__(self, hooks: list[Hook], graph: Any, step: int = 0) -> None:
-        self.hooks, self.graph, self.step = hooks, graph, step
-        self.layers = {s.name: s.layer for s in graph}
+    def __init__(self, hooks: list[Hook], graph: Any, active: ActiveHooks, step: int = 0) -> None:
+        self.hooks, self.graph, self.active, self.step = hooks, graph, active, step
 
     @property
     def names(self) -> list[str]:
@@ -80,13 +103,18 @@ class HookRunner:
     ) -> np.ndarray | None:
         capture = {"data": data, "shape": shape, "tokens": tokens, "positions": positions}
         before = assemble(capture)
+        stage = self.graph[name]
         now = before
         for hook in self.hooks:
             if hook.name != name:
                 continue
             act = np.array(now)
             hook.fired += 1
-            result = hook.fn(act, HookPoint(name, self.layers[name], self.step, list(tokens)))
+            muted, self.active.muted = self.active.muted, len(self.active.hooks)
+            try:
+                result = hook.fn(act, HookPoint(name, stage.layer, self.step, list(tokens), position_axis(stage)))
+            finally:
+                self.active.muted = muted
             now = act if result is None else checked(result, act, name)
         new = flatten(now, capture)
         return None if new.tobytes() == data.tobytes() else new

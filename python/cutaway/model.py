@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from cutaway import _core, edit, names, session
-from cutaway.cache import ActivationCache
+from cutaway.cache import ActivationCache, at_positions, position_axis
 from cutaway.errors import ArgumentError, ModelNotLoaded, OutOfMemoryError
 from cutaway.graph import Graph
-from cutaway.hooks import Hook, HookFunction, check_fired
+from cutaway.hooks import ActiveHooks, Hook, HookFunction, check_fired
 from cutaway.names import Names
 from cutaway.session import Forward, Generation, Session, Step
 from cutaway.sizes import bytes_of, parse_bytes
@@ -48,7 +47,7 @@ class Model:
         self._core, self.file, self.n_ctx, self.kv = core, file, n_ctx, kv
         self._options = options
         self.path = Path(file.parts[0])
-        self._local = threading.local()
+        self._active = ActiveHooks()
 
     # --- what it is -----------------------------------------------------------------------------------------------------
 
@@ -294,11 +293,12 @@ class Model:
             ]
             if last == 0:
                 stages = [s.name for s in self.graph if s.layer <= 0][: max(1, [s.layer for s in self.graph].index(0))]
-            if names_filter is None:
-                watch = [n for n in watch if n in stages]
-            late = [n for n in watch if n not in stages]
-            if late:
-                raise ArgumentError(f"{late[0]} lies behind stop_at_layer={stop_at_layer}")
+            filters = names_filter if isinstance(names_filter, (list, set, frozenset)) else [names_filter]
+            for one in filters:
+                found = names.select(self.graph, one)
+                if not set(found) & set(stages):
+                    raise ArgumentError(f"{found[0]} lies behind stop_at_layer={stop_at_layer}")
+            watch = [n for n in watch if n in stages]
             stop_after = stages[-1]
         sizes = {n: bytes_of(self.graph[n], [len(a) for a in arrays]) for n in watch}
         if budget is not None and sum(sizes.values()) > parse_bytes(budget):
@@ -306,7 +306,7 @@ class Model:
             raise OutOfMemoryError(
                 f"{len(sizes)} stages would take {sum(sizes.values()) / 2**20:.1f} MiB and the budget is {parse_bytes(budget) / 2**20:.1f} MiB; "
                 f"the largest is {big} with {sizes[big] / 2**20:.1f} MiB",
-                hint="name fewer stages, keep fewer positions' patterns out, or raise budget=",
+                hint="name fewer stages, run fewer tokens, or raise budget=; model.plan_cache(..) lists every stage",
                 bytes=sum(sizes.values()),
                 budget=parse_bytes(budget),
                 largest=big,
@@ -327,9 +327,6 @@ class Model:
 
     # --- changing -------------------------------------------------------------------------------------------------------
 
-    def _active_hooks(self) -> list[Hook]:
-        return list(getattr(self._local, "hooks", []))
-
     def _make_hooks(self, hooks: Sequence[tuple[Any, HookFunction]]) -> list[Hook]:
         made = []
         for item in hooks:
@@ -344,12 +341,12 @@ class Model:
 
         A hook that no run has called when the block ends raises HookError."""
         made = self._make_hooks(fwd_hooks)
-        before = self._active_hooks()
-        self._local.hooks = before + made
+        active = self._active
+        active.hooks = active.hooks + made
         try:
             yield self
         finally:
-            self._local.hooks = before
+            active.hooks = [h for h in active.hooks if not any(h is m for m in made)]
         check_fired(made)
 
     def run_with_hooks(self, tokens: TokensLike, fwd_hooks: Sequence[tuple[Any, HookFunction]]) -> np.ndarray:
@@ -430,12 +427,6 @@ class Model:
 
 
 def _at_positions(cache: ActivationCache, pos: Any) -> ActivationCache:
-    index = [pos] if isinstance(pos, (int, np.integer)) else pos
-    arrays = {}
-    for name, a in cache.items():
-        axis = 2 if name.endswith(("attn.scores", "attn.pattern")) else 1
-        try:
-            arrays[name] = a[(slice(None),) * axis + (index,)]
-        except IndexError as error:
-            raise ArgumentError(f"pos={pos!r} lies outside the {a.shape[axis]} positions of {name}") from error
-    return ActivationCache(arrays, cache._graph, cache.lengths, cache.manifest)
+    graph = cache._graph
+    arrays = {n: a[at_positions(pos, cache.lengths, position_axis(graph[n]))] for n, a in cache.items()}
+    return ActivationCache(arrays, graph, cache.lengths, cache.manifest)

@@ -74,7 +74,7 @@ def scheme(arch: str) -> Scheme:
     """TABLE and REFUSED as they hold for an architecture."""
     out = Scheme({}, {}, {})
     for line in TABLE.strip().splitlines():
-        (stage, _), *columns = [cell[0] if n == 0 else cell for n, cell in enumerate(_cells(line))]
+        [[(stage, _)], *columns] = _cells(line)
         theirs = [[n for n, condition in column if _holds(n, condition, arch)] for column in columns]
         out.stages[stage] = Names({"stage": stage, **dict(zip(TOOLS, theirs, strict=True))})
         out.meaning.update({n: stage for column in theirs for n in column})

@@ -11,7 +11,7 @@ import numpy as np
 
 from cutaway import _core, names
 from cutaway.cache import ActivationCache, assemble
-from cutaway.errors import ArgumentError, ContextLengthExceeded
+from cutaway.errors import ArgumentError, ContextLengthExceeded, SessionBusyError, SessionClosedError
 from cutaway.hooks import Hook, HookRunner
 
 if TYPE_CHECKING:
@@ -55,14 +55,16 @@ class Session:
     ) -> Forward:
         """Runs new tokens: one int32 array per sequence, possibly empty."""
         self.model._live()
-        hooks = (hooks or []) + self.model._active_hooks()
-        runner = HookRunner(hooks, self.model.graph, self.step)
+        hooks = (hooks or []) + self.model._active.now()
+        runner = HookRunner(hooks, self.model.graph, self.model._active, self.step)
+        # Behind the last layer only the rows that give logits run, unless all do: a watched stage there wants them all.
+        whole = all_rows or any(self.model.graph.is_behind_layers(name) for name in watch or [])
         out = self._core.forward(
             [np.ascontiguousarray(t, np.int32) for t in tokens],
             watch or [],
             runner.names,
             runner if hooks else None,
-            all_rows,
+            whole,
             stop_after,
             check_finite,
             chain,
@@ -70,10 +72,18 @@ class Session:
         )
         self.step += 1
         order = {name: i for i, name in enumerate(watch or [])}
+        lengths = [len(t) for t in tokens]
         captures = sorted(out["captures"], key=lambda c: order[c["name"]])
+        for c in captures:  # the core gives lengths by pass, and long prompts go through in several
+            given = iter(c["positions"])
+            c["positions"] = [next(given) if n else 0 for n in lengths] if c["positions"] else []
+            c["tokens"] = lengths
+        logits = out["logits"]
+        if whole and not all_rows and not stop_after:
+            logits = logits[[end - 1 for n, end in zip(lengths, np.cumsum(lengths), strict=True) if n]]
         arrays = {c["name"]: assemble(c) for c in captures if not c["q8"]}
-        cache = ActivationCache(arrays, self.model.graph, [len(t) for t in tokens], self.model.manifest())
-        return Forward(out["logits"], cache, out["executed"], captures)
+        cache = ActivationCache(arrays, self.model.graph, lengths, self.model.manifest())
+        return Forward(logits, cache, out["executed"], captures)
 
     def prefill(self, tokens: Any) -> np.ndarray:
         """Runs a prompt; returns the logits of its last token, float32 [B, V]."""
@@ -107,8 +117,15 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
-        lengths = [self.length(i) for i in range(self._core.sequences())]
-        return f"Session of {self.model.name}: {len(lengths)} sequences of {lengths} tokens, n_ctx {self.n_ctx}, {self._core.cache_bytes() / 1e6:.1f} MB"
+        try:
+            lengths = [self.length(i) for i in range(self._core.sequences())]
+            mb = self._core.cache_bytes() / 1e6
+        except (SessionClosedError, SessionBusyError) as error:
+            return f"Session of {self.model.path.name}: {error.message}"
+        return (
+            f"Session of {self.model.path.name}: {len(lengths)} sequences of {lengths} tokens, "
+            f"n_ctx {self.n_ctx}, {mb:.1f} MB"
+        )
 
     def __reduce__(self) -> Any:
         raise TypeError("a session cannot be pickled or copied; fork() copies a sequence")
@@ -124,6 +141,7 @@ class Step:
     logprob: float | None = None
     top: list[tuple[int, float]] = field(default_factory=list)  # the likeliest tokens and their log-probabilities
     stop: str | None = None  # why generation ended with this step: "eos", "stop", "length"
+    cache: ActivationCache | None = None  # the captured stages of the tokens that led to this one
 
 
 @dataclass
@@ -143,7 +161,8 @@ class Generation:
         return self.text
 
     def __repr__(self) -> str:
-        return f"Generation({len(self.ids)} tokens, stop={self.stop!r}, {self.stats['decode_tokens_per_s']:.0f} tok/s: {self.text!r})"
+        speed = f"{self.stats['decode_tokens_per_s']:.0f} tok/s"
+        return f"Generation({len(self.ids)} tokens, stop={self.stop!r}, {speed}: {self.text!r})"
 
 
 def stream(
@@ -167,11 +186,24 @@ def stream(
     sampler = _core.Sampler(**sampling)
     if len(prompt) + wanted > model.n_ctx:
         raise ContextLengthExceeded(
-            f"{len(prompt)} prompt tokens and {wanted} new ones are {len(prompt) + wanted}, and the context holds {model.n_ctx}",
+            f"{len(prompt)} prompt tokens and {wanted} new ones are {len(prompt) + wanted}, "
+            f"and the context holds {model.n_ctx}",
             length=len(prompt) + wanted,
             max=model.n_ctx,
         )
-    return _steps(model, prompt, wanted, sampler, stop, stop_ids, logprobs, capture, collect)
+    watch = names.select(model.graph, capture) if capture is not None else []
+    wide = [name for name in watch if -2 in model.graph[name].shape]
+    if wide:
+        raise ArgumentError(
+            f"{wide[0]} has another width at every step, so its rows cannot be joined",
+            hint="capture it with run_with_cache",
+        )
+    # Options that only a row of logits shows to be wrong (an id to bias, a count of logprobs) fail here, not later.
+    vocabulary = min(model.tokenizer.vocab_size, model.graph.V)  # rows past the tokenizer's ids are padding
+    blank, history = np.zeros(model.graph.V, np.float32), prompt.tolist()
+    sampler.sample(blank, history, position=len(history), valid_vocab=vocabulary, logprobs=logprobs)
+    matcher = _core.StopMatcher(stop) if stop else None
+    return _steps(model, prompt, wanted, sampler, vocabulary, matcher, stop_ids, logprobs, watch, collect)
 
 
 def _steps(
@@ -179,27 +211,21 @@ def _steps(
     prompt: np.ndarray,
     wanted: int,
     sampler: Any,
-    stop: Any,
+    vocabulary: int,
+    matcher: Any,
     stop_ids: set[int],
     logprobs: int | None,
-    capture: Any,
+    watch: list[str],
     collect: dict[str, Any],
 ) -> Iterator[Step]:
-    watch = names.select(model.graph, capture) if capture is not None else []
-    whole = any(name.startswith(("ln_final", "unembed", "logits")) for name in watch)
     pieces, text = _core.PieceStream(model.tokenizer._core, False, False), _core.Utf8Stream()
-    vocabulary = min(model.tokenizer.vocab_size, model.graph.V)  # rows past the tokenizer's ids are padding
     ends = set(model.tokenizer.end_ids)
-    matcher = _core.StopMatcher(stop) if stop else None
     history = prompt.tolist()
-    parts: list[dict[str, np.ndarray]] = []
-    collect.update(prompt_ids=prompt.tolist(), parts=parts, started=perf_counter())
+    collect.update(prompt_ids=prompt.tolist(), started=perf_counter())
     with model.session() as session:
         new = prompt
         for position in range(wanted):
-            out = session.forward([new], watch=watch, all_rows=whole)
-            if watch:
-                parts.append(dict(out.cache))
+            out = session.forward([new], watch=watch)
             if position == 0:
                 collect["prefill_s"] = perf_counter() - collect["started"]
             id_, logprob, top = sampler.sample(
@@ -218,7 +244,7 @@ def _steps(
                 elif reason:
                     shown += matcher.flush()
             words = text.push(shown) + (text.flush() if reason else "")
-            yield Step(id_, words, raw, logprob, top, reason)
+            yield Step(id_, words, raw, logprob, top, reason, out.cache if watch else None)
             if reason:
                 break
             new = np.array([id_], np.int32)
@@ -227,15 +253,8 @@ def _steps(
 
 def finish(model: Model, steps: list[Step], collect: dict[str, Any], logprobs: int | None, capture: Any) -> Generation:
     """The steps of a stream and what it collected, as one Generation."""
-    parts = collect["parts"]
-    arrays = {}
-    for name in parts[0] if parts else ():
-        if parts[0][name].ndim == 4 and name.endswith((".scores", ".pattern")):
-            raise ArgumentError(
-                f"{name} has another width at every step, so its rows cannot be joined",
-                hint="capture it with run_with_cache",
-            )
-        arrays[name] = np.concatenate([p[name] for p in parts], axis=1)
+    parts = [s.cache for s in steps if s.cache is not None]
+    arrays = {n: np.concatenate([p[n] for p in parts], axis=1) for n in (parts[0] if parts else ())}
     total, prefill = collect["total_s"], collect["prefill_s"] if steps else 0.0
     later = len(steps) - 1
     stats = {

@@ -6,6 +6,7 @@ The work is done by cutaway._core; chat templates are rendered by cutaway.chat.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, overload
@@ -117,7 +118,7 @@ def token_ids(ids: Any, vocab_size: int) -> Ids:
                 raise _invalid(int(wrong[0]), int(ids[wrong[0]]), vocab_size)
             return ids.astype(np.int32)
         ids = list(ids)
-    if isinstance(ids, (str, bytes, bytearray)) or not isinstance(ids, Iterable):
+    if isinstance(ids, (str, bytes, bytearray, Mapping, AbstractSet)) or not isinstance(ids, Iterable):
         raise ArgumentError(
             f"ids are a {type(ids).__name__}, expected a sequence of integers", hint="encode text first"
         )
