@@ -15,6 +15,12 @@ SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db
 
 
 @pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of test data."""
+    return ROOT / "tests" / "data"
+
+
+@pytest.fixture(scope="session")
 def tiny():
     """tiny("llama") is the folder of that tiny trained model; tests/data/tiny/README.md says what is in it."""
 

@@ -23,10 +23,16 @@ namespace cutaway {
 namespace {
 
 // How long a worker spins before it sleeps: stages follow each other within microseconds, tokens within milliseconds.
-constexpr int kSpins = 20000;
+constexpr int kSpins = 4000;
+
+// Enough to even out threads of unequal speed, few enough that claiming costs nothing.
+constexpr int kChunksPerThread = 4;
 
 }  // namespace
 
+// A job is cut into chunks that threads claim one by one, the caller among them. A worker that the system has not woken
+// yet costs nothing: the others do its share. The ticket holds the job's number, its chunks and the next one to claim
+// in one word, so that a late worker can never claim from a job that is over.
 struct Pool::State {
   int threads;
   pid_t owner = 0;  // a forked child has no workers: it starts its own
@@ -34,8 +40,8 @@ struct Pool::State {
 
   const std::function<void(int64_t, int64_t, int)>* body = nullptr;
   int64_t count = 0;
-  std::atomic<uint64_t> generation{0};
-  std::atomic<int> unfinished{0};
+  std::atomic<uint64_t> ticket{0};
+  std::atomic<uint64_t> done{0};
   std::atomic<bool> stop{false};
   std::atomic<int> asleep{0};
   std::mutex mutex;
@@ -43,25 +49,34 @@ struct Pool::State {
   std::exception_ptr failure;
   std::mutex failure_mutex;
 
-  void work(int thread) {
-    int64_t begin = count * thread / threads, end = count * (thread + 1) / threads;
-    if (begin == end) return;
-    try {
-      (*body)(begin, end, thread);
-    } catch (...) {
-      std::lock_guard lock(failure_mutex);
-      if (!failure) failure = std::current_exception();
+  static uint64_t job(uint64_t ticket) { return ticket >> 24; }
+  static uint64_t chunks(uint64_t ticket) { return ticket >> 12 & 0xfff; }
+  static uint64_t next(uint64_t ticket) { return ticket & 0xfff; }
+
+  void work(uint64_t mine, int thread) {
+    for (;;) {
+      uint64_t t = ticket.load(std::memory_order_acquire);
+      if (job(t) != mine || next(t) >= chunks(t)) return;
+      if (!ticket.compare_exchange_weak(t, t + 1, std::memory_order_acq_rel)) continue;
+      const auto i = static_cast<int64_t>(next(t)), n = static_cast<int64_t>(chunks(t));
+      try {
+        (*body)(count * i / n, count * (i + 1) / n, thread);
+      } catch (...) {
+        std::lock_guard lock(failure_mutex);
+        if (!failure) failure = std::current_exception();
+      }
+      done.fetch_add(1, std::memory_order_release);
     }
   }
 
   void wait_for_work(uint64_t seen) {
     for (int i = 0; i < kSpins; ++i) {
-      if (generation.load(std::memory_order_acquire) != seen || stop.load(std::memory_order_relaxed)) return;
+      if (job(ticket.load(std::memory_order_acquire)) != seen || stop.load(std::memory_order_relaxed)) return;
       CUTAWAY_PAUSE();
     }
     std::unique_lock lock(mutex);
     asleep.fetch_add(1);
-    wake.wait(lock, [&] { return generation.load() != seen || stop.load(); });
+    wake.wait(lock, [&] { return job(ticket.load()) != seen || stop.load(); });
     asleep.fetch_sub(1);
   }
 
@@ -69,15 +84,13 @@ struct Pool::State {
     for (uint64_t seen = 0;;) {
       wait_for_work(seen);
       if (stop.load()) return;
-      seen = generation.load(std::memory_order_acquire);
-      work(thread);
-      unfinished.fetch_sub(1, std::memory_order_release);
+      seen = job(ticket.load(std::memory_order_acquire));
+      work(seen, thread);
     }
   }
 
   void start() {
     owner = getpid();
-    generation.store(0);
     for (int thread = 1; thread < threads; ++thread) workers.emplace_back([this, thread] { loop(thread); });
   }
 
@@ -118,15 +131,17 @@ void Pool::parallel_for(int64_t count, const std::function<void(int64_t, int64_t
   }
   s->body = &body;
   s->count = count;
-  s->unfinished.store(s->threads - 1, std::memory_order_relaxed);
+  s->done.store(0, std::memory_order_relaxed);
+  const auto chunks = static_cast<uint64_t>(std::min<int64_t>({count, int64_t{s->threads} * kChunksPerThread, 0xfff}));
+  const uint64_t mine = (State::job(s->ticket.load()) + 1) & 0xffffffffff;
   {
     // The lock orders this store against a worker that is about to sleep.
     std::lock_guard lock(s->mutex);
-    s->generation.fetch_add(1, std::memory_order_release);
+    s->ticket.store(mine << 24 | chunks << 12, std::memory_order_release);
   }
   if (s->asleep.load()) s->wake.notify_all();
-  s->work(0);
-  for (int spins = 0; s->unfinished.load(std::memory_order_acquire) != 0; ++spins) {
+  s->work(mine, 0);
+  for (int spins = 0; s->done.load(std::memory_order_acquire) != chunks; ++spins) {
     if (spins > kSpins) std::this_thread::yield();
     else CUTAWAY_PAUSE();
   }

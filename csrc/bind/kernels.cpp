@@ -9,7 +9,9 @@
 #include "bind/bind.h"
 #include "formats/f16/f16.h"
 #include "formats/f32/f32.h"
+#include "formats/packed.h"
 #include "op.h"
+#include "quantize_q8/quantize_q8.h"
 
 namespace py = pybind11;
 
@@ -27,9 +29,35 @@ const Op& op_named(const std::string& name) {
   throw Error("ArgumentError", "there is no op " + printable(name), "cutaway.ops lists them");
 }
 
+// A weight in the layout that matmul and embed read.
+struct PackedWeight {
+  std::vector<std::byte> data;
+  const Format* format;
+  int64_t N, K;
+};
+
+std::shared_ptr<PackedWeight> pack_weight(const std::string& name, const py::array& raw, int64_t K) {
+  const Format* format = find_format(name);
+  if (!format) throw Error("ArgumentError", "there is no format " + printable(name), "ct.formats() lists them");
+  if (K < 1 || K % format->block || (has_codes(*format) && K % kBlockColumns))
+    throw Error("ShapeError", name + ": rows of " + std::to_string(K) + " elements, expected a multiple of " +
+                                  std::to_string(std::max<int64_t>(format->block, has_codes(*format) ? 32 : 1)));
+  if (raw.ndim() != 2 || raw.itemsize() != 1 || raw.shape(1) != row_bytes(*format, K) ||
+      !(raw.flags() & py::array::c_style))
+    throw Error("ShapeError", name + ": stored rows of " + std::to_string(K) + " elements are uint8 [N, " +
+                                  std::to_string(row_bytes(*format, K)) + "], C-contiguous");
+  auto out = std::make_shared<PackedWeight>();
+  *out = {std::vector<std::byte>(packed_bytes(*format, raw.shape(0), K)), format, raw.shape(0), K};
+  const auto* bytes = static_cast<const std::byte*>(raw.data());
+  Pool pool(1);
+  pack(
+      *format, out->N, K, [&](int64_t n, void*) { return bytes + n * raw.shape(1); }, out->data.data(), pool);
+  return out;
+}
+
 // A tensor over a NumPy array, and the array that keeps its memory alive.
 struct Argument {
-  py::array keep;
+  py::object keep;
   Tensor tensor;
 };
 
@@ -57,12 +85,20 @@ py::array exactly(const std::string& who, const py::array& array, const char* to
 // Which dtype an argument travels in: indices as int32, rope's frequencies as float64, all else as float32 or float16.
 Argument convert(const std::string& who, const std::string& name, const py::object& value) {
   if (value.is_none()) return {};
+  if (py::isinstance<PackedWeight>(value)) {
+    const auto& w = value.cast<const PackedWeight&>();
+    return {value, {const_cast<std::byte*>(w.data.data()), w.format, {w.N, w.K}, Layout::packed}};
+  }
   py::array array = py::module_::import("numpy").attr("asarray")(value);
   const char kind = array.dtype().kind();
+  if (kind == 'V' && array.itemsize() == sizeof(BlockQ8)) {
+    array = py::module_::import("numpy").attr("ascontiguousarray")(array);
+    return {array, {const_cast<void*>(array.data()), &format_f32, shape_of(who, array), Layout::q8}};
+  }
   if (kind != 'f' && kind != 'i' && kind != 'u')
     throw Error("ArgumentError",
                 who + " is an array of " + py::cast<std::string>(py::str(array.dtype())) + ", expected numbers");
-  const bool index = name == "positions" || name == "tokens", wide = name == "frequencies";
+  const bool index = name == "positions" || name == "ids", wide = name == "frequencies";
   const char* dtype = index ? "int32" : wide ? "float64" : kind == 'f' && array.itemsize() == 2 ? "float16" : "float32";
   py::module_ numpy = py::module_::import("numpy");
   const Shape shape = shape_of(who, array);
@@ -170,6 +206,21 @@ py::list list_ops() {
 }  // namespace
 
 void bind_kernels(py::module_& m) {
+  py::class_<PackedWeight, std::shared_ptr<PackedWeight>>(m, "PackedWeight", "A weight laid out for matmul and embed.")
+      .def_property_readonly("shape", [](const PackedWeight& w) { return py::make_tuple(w.N, w.K); })
+      .def_property_readonly("format", [](const PackedWeight& w) { return w.format->name; })
+      .def(
+          "row",
+          [](const PackedWeight& w, int64_t n) {
+            if (n < 0 || n >= w.N)
+              throw Error("ArgumentError", "row " + std::to_string(n) + " of " + std::to_string(w.N));
+            py::array_t<float> out(w.K);
+            unpack_packed_row(*w.format, w.data.data(), w.K, n, out.mutable_data());
+            return out;
+          },
+          py::arg("n"), "Row n as float32 [K].");
+  m.def("pack_weight", pack_weight, py::arg("format"), py::arg("raw"), py::arg("K"),
+        "Stored rows, uint8 [N, row_bytes], laid out for matmul and embed.");
   m.def("ops", list_ops,
         "Every op: name, reads, weights, attributes ('?' marks optional ones), targets, per_sequence.");
   m.def("run_op", run_op, py::arg("name"), py::arg("reads"), py::arg("weights"), py::arg("attributes"),

@@ -7,7 +7,7 @@ UNITS = 0  # exact: the stored values
 
 def reference(ids, w):  # [T] int, [V, D] -> [T, D]
     """Row ids[t] of the table for every t."""
-    return w[np.asarray(ids)].astype(np.float64)
+    return np.asarray(w)[np.asarray(ids)].astype(np.float64)
 
 
 def magnitude(ids, w):

@@ -3,7 +3,7 @@
 import numpy as np
 from cutaway.kernels.quantize_q8 import quantize_q8
 
-UNITS = 24
+UNITS = 24  # worst seen 8.93, SmolLM2 in exact numerics; 4.3 with rounded activations
 
 
 def floats(x):

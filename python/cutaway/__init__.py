@@ -3,6 +3,7 @@
 from cutaway import edit, errors, names, ops, ref
 from cutaway._core import __version__
 from cutaway.cache import ActivationCache
+from cutaway.check import check
 from cutaway.compare import compare
 from cutaway.formats import formats, pack, unpack
 from cutaway.gguf import write_gguf
@@ -11,6 +12,7 @@ from cutaway.inspect import inspect
 from cutaway.loading import load
 from cutaway.model import Model
 from cutaway.plan import Plan, plan
+from cutaway.probe import probe
 from cutaway.session import Generation, Session, Step
 from cutaway.text import Tokenizer, Tokens, Utf8Stream
 
@@ -27,6 +29,7 @@ __all__ = [
     "Tokens",
     "Utf8Stream",
     "Weight",
+    "check",
     "compare",
     "__version__",
     "edit",
@@ -38,6 +41,7 @@ __all__ = [
     "ops",
     "pack",
     "plan",
+    "probe",
     "ref",
     "unpack",
     "write_gguf",

@@ -11,6 +11,8 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cutaway import _core, errors
 
 if TYPE_CHECKING:
@@ -19,8 +21,41 @@ if TYPE_CHECKING:
 _TABLE: dict[str, dict[str, Any]] = {op["name"]: op for op in _core.ops()}
 
 
+MATRIX_OPS = ("matmul", "gated_matmul", "embed")  # their weights are matrices, in any format
+
+
 class UnknownOp(errors.ArgumentError, AttributeError):
     """There is no op of this name. details: name, matches."""
+
+
+class Stored:
+    """A weight as a file stores it: a format and its rows, uint8 [N, row_bytes]. As an array it is float32 [N, K].
+
+    `ops.matmul(x, ops.Stored("q4_1", raw))` multiplies with the packed codes; a plain array is stored as f32 (or f16)."""
+
+    def __init__(self, format: str, raw: Any) -> None:
+        from cutaway.kernels.formats import format as formats
+
+        f = formats.module(format)
+        self.format, self.raw = f.NAME, np.ascontiguousarray(raw, np.uint8)
+        self.K = self.raw.shape[-1] // f.BLOCK_BYTES * f.BLOCK
+        self.packed = _core.pack_weight(self.format, self.raw, self.K)
+        self.values = f.unpack(self.raw)
+        self.spread = f.spread(self.raw)
+        self.shape, self.size = self.values.shape, self.values.size
+
+    @classmethod
+    def of(cls, w: Any) -> Stored:
+        """The given weight, or a plain float array as one."""
+        if isinstance(w, cls):
+            return w
+        array = np.ascontiguousarray(w, np.float16 if getattr(w, "dtype", None) == np.float16 else np.float32)
+        if array.ndim != 2:
+            raise errors.ShapeError(f"a weight has 2 axes [N, K], got {list(array.shape)}")
+        return cls("f16" if array.dtype == np.float16 else "f32", array.view(np.uint8))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self.values if dtype is None else self.values.astype(dtype)
 
 
 def kernels(name: str) -> list[str]:
@@ -88,8 +123,11 @@ def _function(name: str) -> Any:
         given = bound.arguments
         reads = [given[argument.removeprefix("?")] for argument in op["reads"]]
         weights = [given[argument.removeprefix("?")] for argument in op["weights"]]
+        if name in MATRIX_OPS:
+            weights = [Stored.of(w).packed if a != "?bias" else w for a, w in zip(op["weights"], weights, strict=True)]
         attributes = {a: given[a] for a in (argument.removeprefix("?") for argument in op["attributes"])}
-        return _core.run_op(name, reads, weights, attributes, given["target"] or "", given["threads"])
+        out = _core.run_op(name, reads, weights, attributes, given["target"] or "", given["threads"])
+        return out.view(definition(name).BLOCK)[..., 0] if name == "quantize_q8" else out
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = formula(name)

@@ -65,12 +65,16 @@ class Report:
 
     def cells(self, r: Any) -> tuple[str, ...]:
         """A row as the table prints it; see `header`."""
+        if self.mode == "check":
+            return (r.kernel, "same bits" if r.ok else f"first differs at {r.stage}", "", "", f"{r.rel:.1e}", r.verdict)
         error = f"{r.units:.2f}" if self.mode == "isolate" and not r.units >= 1e6 else f"{self.error(r):.2e}"
         limit = f"{r.tolerance:g}" if self.mode == "isolate" else f"{r.tolerance:.0e}"
         return (r.stage, r.kernel, error, limit, f"{r.rel:.1e}", r.verdict)
 
     @property
     def header(self) -> tuple[str, ...]:
+        if self.mode == "check":
+            return ("check", "logits", "", "", "relative", "verdict")
         return ("stage", "kernel", "units" if self.mode == "isolate" else "error", "tolerance", "relative", "verdict")
 
     def table(self, most: int | None = None) -> str:
@@ -94,6 +98,10 @@ class Report:
     def summary(self) -> str:
         """One or two lines: does it hold, and if not where it goes wrong."""
         r = self.first
+        if self.mode == "check":
+            if r is None:
+                return f"all {len(self.rows)} checks hold: the logits are the same bits"
+            return f"{r.kernel} changes the logits: the first stage with other bits is {r.stage}, at {r.at}: {r.actual:.9g} and {r.expected:.9g}"
         if r is None:
             if not self.rows:
                 return "no stages were compared"

@@ -1,0 +1,50 @@
+"""gated_matmul: against its reference, and bit for bit the chain of matmul, matmul, silu_mul."""
+
+import numpy as np
+import pytest
+
+from cutaway import errors, ops
+from cutaway.kernels.formats import format as formats
+from cutaway.kernels.gated_matmul import gated_matmul as definition
+from cutaway.kernels.quantize_q8 import quantize_q8
+from cutaway.testing import Case, assert_agrees, check_kernel
+
+
+def weights(name, N, K):
+    rng = np.random.default_rng(3)
+    return [
+        ops.Stored(name, formats.module(name).pack(rng.standard_normal((N, K)).astype(np.float32) * 0.1)) for _ in "gu"
+    ]
+
+
+def activations(T, K):
+    return np.random.default_rng(4).standard_normal((T, K)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["f32", "f16", "q4_1", "q6_k"])
+def test_float_activations(name):
+    check_kernel(
+        "gated_matmul",
+        [Case(f"{name} T={T}", (activations(T, 512),), tuple(weights(name, 35, 512))) for T in (1, 2, 9)],
+    )
+
+
+@pytest.mark.parametrize("name", ["q4_0", "q4_1", "q4_k", "q6_k", "q8_0", "mxfp4"])
+def test_same_bits_as_the_chain(name):
+    gate, up = weights(name, 35, 512)
+    for T in (1, 3, 8, 10):
+        x = activations(T, 512)
+        for inputs in (x, quantize_q8.reference(x)):
+            fused = ops.gated_matmul(inputs, gate, up)
+            chain = ops.silu_mul(ops.matmul(inputs, gate), ops.matmul(inputs, up))
+            assert fused.tobytes() == chain.tobytes()
+        blocks = quantize_q8.reference(x)
+        magnitude = definition.magnitude(blocks, gate, up, spread=(gate.spread, up.spread))
+        assert_agrees(
+            ops.gated_matmul(blocks, gate, up), definition.reference(blocks, gate, up), magnitude, definition.UNITS
+        )
+
+
+def test_refuses_gate_and_up_of_different_shapes():
+    with pytest.raises(errors.ShapeError, match="gate gives"):
+        ops.gated_matmul(np.zeros((1, 32), np.float32), np.zeros((16, 32), np.float32), np.zeros((17, 32), np.float32))

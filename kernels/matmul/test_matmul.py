@@ -1,0 +1,105 @@
+"""matmul in every format, on float and on rounded activations, against its reference."""
+
+import numpy as np
+import pytest
+
+from cutaway import errors, ops
+from cutaway.kernels.formats import format as formats
+from cutaway.kernels.matmul import matmul as definition
+from cutaway.kernels.quantize_q8 import quantize_q8
+from cutaway.testing import Case, assert_agrees, check_kernel, units_off
+
+CODED = [name for name in formats.names() if formats.module(name).BLOCK > 1]
+PLAIN = [name for name in formats.names() if formats.module(name).BLOCK == 1]
+
+
+def weight(name, N, K, seed=0):
+    rng = np.random.default_rng(seed)
+    return ops.Stored(name, formats.module(name).pack(rng.standard_normal((N, K)).astype(np.float32)))
+
+
+def activations(T, K, seed=1):
+    x = np.random.default_rng(seed).standard_normal((T, K)).astype(np.float32)
+    x[:, K // 3] *= 40  # an outlier channel, as real models have
+    return x
+
+
+@pytest.mark.parametrize("name", formats.names())
+def test_float_activations(name):
+    K = 512 if name in CODED else 211
+    cases = [
+        Case(f"{name} T={T} N={N}", (activations(T, K),), (weight(name, N, K), bias))
+        for T, N in ((1, 1), (1, 16), (2, 17), (9, 33))
+        for bias in (None, np.linspace(-3, 3, N, dtype=np.float32))
+    ]
+    check_kernel("matmul", cases)
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_rounded_activations(name):
+    w = weight(name, 35, 768)
+    for T in (1, 2, 3, 8, 11):
+        blocks = quantize_q8.reference(activations(T, 768))
+        expected = definition.reference(blocks, w)
+        magnitude = definition.magnitude(blocks, w, spread=w.spread)
+        bits = set()
+        for kernel in ops.kernels("matmul"):
+            y = ops.matmul(blocks, w, target=kernel.split("/")[1])
+            assert_agrees(y, expected, magnitude, definition.UNITS, f"{name} {kernel} T={T}")
+            bits.add(y.tobytes())
+        assert len(bits) == 1, f"{name}: targets differ in their bits"
+
+
+@pytest.mark.parametrize("name", ["q4_1", "q6_k", "f16"])
+def test_one_token_or_many_same_bits(name):
+    w, x = weight(name, 48, 512), activations(13, 512)
+    inputs = [x, quantize_q8.reference(x)] if name in CODED else [x]
+    for all_rows in inputs:
+        together = ops.matmul(all_rows, w)
+        alone = np.concatenate([ops.matmul(all_rows[t : t + 1], w) for t in range(13)])
+        assert together.tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("name", formats.names())
+def test_packed_rows_are_the_stored_values(name):
+    w = weight(name, 19, 512)
+    for n in range(19):
+        assert w.packed.row(n).tobytes() == w.values[n].tobytes()
+
+
+def test_row_v_gives_logit_v():
+    """A head read with the wrong layout gives garbage at scattered ids: here row v is v everywhere (catalogue Q08)."""
+    N, K = 4099, 64
+    w = np.repeat(np.arange(N, dtype=np.float32)[:, None], K, axis=1)
+    x = np.ones((1, K), np.float32)
+    assert (ops.matmul(x, w)[0] == np.arange(N) * K).all()
+
+
+def test_nan_is_not_averaged_away():
+    x = activations(2, 512)
+    x[1, 5] = np.nan
+    for w in (weight("q4_k", 16, 512), weight("f16", 16, 512)):
+        y = ops.matmul(x, w)
+        assert np.isfinite(y[0]).all() and np.isnan(y[1]).all()
+    y = ops.matmul(quantize_q8.reference(x), weight("q4_1", 16, 512))
+    assert np.isfinite(y[0]).all() and np.isnan(y[1]).all()
+
+
+def test_a_fault_of_one_in_a_hundred_is_seen():
+    w, x = weight("q4_1", 64, 576), activations(4, 576)
+    expected, magnitude = definition.reference(x, w), definition.magnitude(x, w)
+    y = ops.matmul(x, w)
+    y[:, 7] *= np.float32(1.01)
+    off = units_off(y, expected, magnitude)
+    assert (off > definition.UNITS).any(0).nonzero()[0].tolist() == [7]
+
+
+def test_refusals():
+    with pytest.raises(errors.ShapeError, match="x has rows of 64"):
+        ops.matmul(np.zeros((1, 64), np.float32), weight("q8_0", 16, 96))
+    with pytest.raises(errors.ShapeError, match="bias"):
+        ops.matmul(np.zeros((1, 64), np.float32), weight("q8_0", 16, 64), np.zeros(15, np.float32))
+    with pytest.raises(errors.ShapeError, match="takes float x"):
+        ops.matmul(quantize_q8.reference(np.zeros((1, 64), np.float32)), weight("f16", 16, 64))
+    with pytest.raises(errors.ShapeError, match="axes"):
+        ops.matmul(np.zeros((1, 64), np.float32), np.zeros(64, np.float32))

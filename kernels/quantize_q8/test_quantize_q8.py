@@ -1,0 +1,39 @@
+"""quantize_q8: the very bits of its reference, on every target."""
+
+import numpy as np
+import pytest
+
+from cutaway import errors, ops
+from cutaway.kernels.quantize_q8 import quantize_q8 as definition
+from cutaway.testing import adversarial_rows, non_finite_rows
+
+
+def cases():
+    for width in (32, 64, 576):
+        yield from adversarial_rows(width)
+        yield from non_finite_rows(width)
+    tiny = np.full((1, 32), 2.0**-149, np.float32)
+    yield "smallest subnormal", tiny
+    yield "largest", np.full((1, 32), np.finfo(np.float32).max, np.float32)
+    yield "ties", (np.arange(64, dtype=np.float32).reshape(1, 64) + np.float32(0.5)) * np.float32(127 / 63.5)
+
+
+@pytest.mark.parametrize("kernel", ops.kernels("quantize_q8"))
+def test_bits(kernel):
+    for name, x in cases():
+        want, got = definition.reference(x), ops.quantize_q8(x, target=kernel.split("/")[1])
+        for part in ("q", "d", "sum"):
+            same = np.array_equal(got[part], want[part], equal_nan=part == "d")
+            assert same, f"{name}: {part} differs: {got[part].ravel()[:8]} and {want[part].ravel()[:8]}"
+
+
+def test_rounding_is_within_half_a_step():
+    x = np.random.default_rng(0).standard_normal((5, 576)).astype(np.float32)
+    blocks = definition.reference(x)
+    step = np.repeat(blocks["d"], 32, axis=1).reshape(x.shape)
+    assert (np.abs(definition.dequantize(blocks) - x) <= step * 0.5001).all()
+
+
+def test_refuses_rows_that_are_no_whole_blocks():
+    with pytest.raises(errors.ShapeError, match="multiple of 32"):
+        ops.quantize_q8(np.zeros((2, 33), np.float32))

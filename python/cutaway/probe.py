@@ -1,0 +1,166 @@
+"""ct.probe: one kernel alone against its NumPy reference, on made inputs or on those a model gave it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cutaway import ops
+from cutaway.compare import Row, _row, _Trace
+from cutaway.errors import ArgumentError
+from cutaway.graph import Weight
+from cutaway.kernels.formats import format as formats
+from cutaway.kernels.quantize_q8 import quantize_q8
+from cutaway.reference.weights import FileWeights
+from cutaway.report import Report
+
+SHAPES = [(1, 64), (1, 576), (3, 576), (7, 1536), (17, 96)]  # T and width
+
+
+def _values(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Activations as models have them: normal, with one channel forty times as large."""
+    x = rng.standard_normal(shape).astype(np.float32)
+    x[..., shape[-1] // 3] *= 40
+    return x
+
+
+def _weight(rng: np.random.Generator, fmt: str, N: int, K: int) -> ops.Stored:
+    f = formats.module(fmt)
+    K = max(K // max(f.BLOCK, 32), 1) * max(f.BLOCK, 32)
+    return ops.Stored(fmt, f.pack((rng.standard_normal((N, K)) * 0.05).astype(np.float32)))
+
+
+def make_inputs(
+    op: str, T: int, width: int, fmt: str, rng: np.random.Generator
+) -> tuple[list[Any], list[Any], dict[str, float]]:
+    """Reads, weights and numbers of one call of an op, made from a seed."""
+    heads, E = 4, max(width // 4, 2) // 2 * 2
+    if op in ("matmul", "gated_matmul"):
+        w = [_weight(rng, fmt, width, width) for _ in range(2 if op == "gated_matmul" else 1)]
+        return [_values(rng, T, w[0].K)], w, {}
+    if op == "embed":
+        return [rng.integers(0, 50, T).astype(np.int32)], [_weight(rng, fmt, 50, width)], {}
+    if op == "quantize_q8":
+        return [_values(rng, T, max(width // 32, 1) * 32)], [], {}
+    if op == "rope":
+        turns = 10000.0 ** (-np.arange(E // 2) * 2 / E)
+        return [_values(rng, T, heads, E), (np.arange(T) * 997).astype(np.int32)], [turns], {}
+    kv = [rng.standard_normal((T + 20, 2, E)).astype(np.float32) for _ in "kv"]
+    if op in ("attention", "attention_scores"):
+        q = rng.standard_normal((T, heads, E)).astype(np.float32)
+        return [q, *(kv if op == "attention" else kv[:1])], [], {"scale": E**-0.5}
+    if op == "attention_mix":
+        p = rng.random((T, heads, T + 20)).astype(np.float32)
+        return [p / p.sum(-1, keepdims=True), kv[1]], [], {}
+    x = _values(rng, T, width)
+    if op in ("rms_scale", "layer_scale"):
+        return [x], [], {"eps": 1e-5}
+    if op in ("rms_normalize", "layer_normalize"):
+        return [x, np.abs(_values(rng, T, 1)) + np.float32(0.1)], [], {}
+    if op in ("rms_norm", "layer_norm", "gain"):
+        w = [rng.standard_normal(width).astype(np.float32) for _ in ("wb" if op == "layer_norm" else "w")]
+        return [x], w, {} if op == "gain" else {"eps": 1e-5}
+    return [x] * len(ops.describe(op)["reads"]), [], {}
+
+
+def _judge(name: str, op: str, target: str, reads: list[Any], weights: list[Any], attributes: dict[str, float]) -> Row:
+    definition = ops.definition(op)
+    with np.errstate(all="ignore"):
+        expected = definition.reference(*reads, *weights, **attributes)
+        extra: dict[str, Any] = {}
+        if getattr(reads[0], "dtype", None) == quantize_q8.BLOCK:
+            spreads = [w.spread for w in weights if isinstance(w, ops.Stored)]
+            extra["spread"] = spreads[0] if op == "matmul" else tuple(spreads)
+        magnitude = definition.magnitude(*reads, *weights, **attributes, **extra)
+    packed = [getattr(w, "packed", w) for w in weights]
+    actual = ops._core.run_op(op, reads, packed, attributes, target, 1)
+    if op == "quantize_q8":
+        blocks = actual.view(quantize_q8.BLOCK)[..., 0]
+        same = np.array([blocks[n].tobytes() == expected[n].tobytes() for n in ("q", "d", "sum")])
+        return _row(name, op, f"{op}/{target}", "numpy", np.where(same, 0.0, 1.0), np.zeros(3), 1.0, 0)
+    return _row(
+        name,
+        op,
+        f"{op}/{target}",
+        "numpy",
+        actual,
+        np.reshape(expected, actual.shape),
+        np.reshape(magnitude, actual.shape),
+        definition.UNITS,
+    )
+
+
+def probe(
+    kernel: str,
+    *,
+    target: str | None = None,
+    shapes: list[tuple[int, int]] | None = None,
+    format: str | None = None,
+    seed: int = 0,
+    model: Any = None,
+    tokens: Any = None,
+    stage: Any = None,
+) -> Report:
+    """Runs a kernel ("matmul", or "matmul/avx2" for one target) and compares it with its reference in units of rounding.
+
+    shapes   (T, width) of the made inputs
+    format   of the weights of matmul, gated_matmul, embed; default: all of them
+    model    with tokens: the inputs are those of the model's own stages of this op, at `stage` (a filter) or everywhere
+
+    Returns a Report with a row per case and target. Raises ArgumentError for unknown ops and stages."""
+    op, _, named = kernel.partition("/")
+    if target and named and target != named:
+        raise ArgumentError(f"kernel {kernel!r} and target {target!r} name two targets")
+    available = [k.split("/")[1] for k in ops.kernels(op)]
+    one = target or named
+    if one and one not in available:
+        ops._core.run_op(op, *make_inputs(op, 1, 64, "f32", np.random.default_rng(0)), one)  # says why it cannot
+    targets = [one] if one else available
+    if model is not None:
+        cases = _captured(op, model, tokens, stage)
+    else:
+        chosen = [format] if format else list(formats.names()) if op in ops.MATRIX_OPS else ["f32"]
+        cases = []
+        for T, width in shapes or SHAPES:
+            for fmt in chosen:
+                rng = np.random.default_rng([seed, T, width])
+                reads, weights, attributes = make_inputs(op, T, width, fmt, rng)
+                label = f"[{T}, {width}]" + (f" {fmt}" if op in ops.MATRIX_OPS else "")
+                cases.append((label, reads, weights, attributes))
+                if op in ("matmul", "gated_matmul") and formats.module(fmt).BLOCK > 1:
+                    cases.append((label + " q8", [quantize_q8.reference(reads[0])], weights, attributes))
+    rows = [
+        _judge(name, op, t, reads, weights, attributes) for name, reads, weights, attributes in cases for t in targets
+    ]
+    return Report(f"{kernel} alone", "isolate", rows)
+
+
+def _captured(op: str, model: Any, tokens: Any, stage: Any) -> list[tuple[str, list[Any], list[Any], dict[str, float]]]:
+    from cutaway import names
+
+    arrays, _ = model._token_arrays(tokens)
+    if len(arrays) != 1:
+        raise ArgumentError(f"probe runs one sequence, got {len(arrays)}")
+    trace = _Trace(model, arrays[0])
+    wanted = None if stage is None else set(names.select(model.graph, stage))
+    files = FileWeights(model.file, model.graph.constants)
+    cases = []
+    for e in trace.executed:
+        if e["op"] != op or (wanted is not None and e["stage"] not in wanted):
+            continue
+        weights = [_stored(files, Weight(**w)) for w in e["weights"]]
+        cases.append((e["stage"], trace.reads(op, e["reads"]), weights, e["attributes"]))
+    if not cases:
+        raise ArgumentError(
+            f"no stage of {model.name} ran {op} there",
+            hint="model.stages(), m.graph and `cutaway kernels` list what runs",
+        )
+    return cases
+
+
+def _stored(files: FileWeights, ref: Weight) -> Any:
+    if ref.tensor.startswith("$") or len(ref.shape) == 1:
+        return files.get(ref)
+    raw, _, fmt = files.raw(ref.tensor)
+    return ops.Stored(fmt, files._rows(raw, ref))
