@@ -206,13 +206,14 @@ struct Forward {
 
   Capture copy_out(const std::string& name, int64_t rows, bool beside) {
     const std::vector<int64_t>& shape = shape_of(plan.owner(name));
-    Capture out{.name = name, .shape = shape, .q8 = false, .tokens = {}, .positions = {}, .data = {}};
+    Capture out{.name = name, .shape = shape, .q8 = false, .tokens = {}, .sequences = {}, .positions = {}, .data = {}};
     auto it = plan.places.find(name);
     out.q8 = it != plan.places.end() && it->second.q8;
     for (int64_t& axis : out.shape)
       if (axis == kTokens) axis = rows;
     for (const Part& part : parts) {
       out.tokens.push_back(rows == T ? part.tokens : 1);
+      out.sequences.push_back(part.sequence);
       if (is_square(shape)) out.positions.push_back(part.past + part.tokens);
     }
     out.data.resize(static_cast<size_t>(size_of(shape, rows)));
@@ -266,7 +267,14 @@ struct Forward {
     for (Capture& have : result.captures) {
       if (have.name != tensor.name) continue;
       have.shape[0] += tensor.shape[0];
-      have.tokens.insert(have.tokens.end(), tensor.tokens.begin(), tensor.tokens.end());
+      for (size_t i = 0; i < tensor.tokens.size(); ++i) {
+        if (have.sequences.back() == tensor.sequences[i]) {
+          have.tokens.back() += tensor.tokens[i];
+        } else {
+          have.sequences.push_back(tensor.sequences[i]);
+          have.tokens.push_back(tensor.tokens[i]);
+        }
+      }
       have.data.insert(have.data.end(), tensor.data.begin(), tensor.data.end());
       return;
     }

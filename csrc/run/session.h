@@ -15,9 +15,10 @@ namespace cutaway {
 // One watched tensor, on the host.
 struct Capture {
   std::string name;
-  std::vector<int64_t> shape;   // T first; of a tensor with an S axis, [H] only: see `positions`
-  bool q8 = false;              // holds the blocks of quantize_q8
-  std::vector<int64_t> tokens;  // rows of each sequence
+  std::vector<int64_t> shape;     // T first; of a tensor with an S axis, [H] only: see `positions`
+  bool q8 = false;                // holds the blocks of quantize_q8
+  std::vector<int64_t> tokens;    // rows of each sequence that has some
+  std::vector<size_t> sequences;  // which those are
   std::vector<int64_t>
       positions;  // S of each sequence, for a tensor with an S axis: its blocks [T, H, S] one after the other
   std::vector<float> data;

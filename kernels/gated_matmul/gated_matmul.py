@@ -17,7 +17,7 @@ def reference(x, gate, up):  # [T, K], [N, K], [N, K] -> [T, N]
 
 
 def magnitude(x, gate, up, spread=None):
-    """Both products' magnitudes, carried through y = silu(a) b: |silu'(a) b| A + |silu(a)| B + |y|; silu' is below 1.1."""
+    """Both products' magnitudes A and B, carried through y = silu(a) b: |silu'(a) b| A + |silu(a)| B + |y|."""
     gate_spread, up_spread = spread if spread is not None else (None, None)
     a, b = matmul.reference(x, gate), matmul.reference(x, up)
     with np.errstate(over="ignore"):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from cutaway import errors, ops
 from cutaway.kernels.formats import format as formats
 from cutaway.kernels.gated_matmul import gated_matmul as definition

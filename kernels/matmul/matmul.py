@@ -18,8 +18,10 @@ def reference(x, w, bias=None):  # [T, K], [N, K], [N] -> [T, N]
 
 
 def magnitude(x, w, bias=None, spread=None):
-    """Sum of absolute terms. With x in blocks a weight's code part and minimum are multiplied apart, so `spread`, the sum
-    of their absolute values, takes the place of |w|."""
+    """Sum of absolute terms.
+
+    With x in blocks a weight's codes and its minimum are multiplied apart, so `spread`, the absolute values of both
+    parts added up, takes the place of |w|."""
     terms = np.abs(w if spread is None or x.dtype != quantize_q8.BLOCK else spread).astype(np.float64)
     total = np.abs(floats(x)) @ terms.T
     return total if bias is None else total + np.abs(bias)

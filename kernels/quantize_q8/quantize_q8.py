@@ -1,4 +1,4 @@
-"""quantize_q8 in NumPy: the rounding of activations that fast numerics means, in the very float32 steps of the kernels."""
+"""quantize_q8 in NumPy: the rounding that fast numerics means, in the very float32 steps of the kernels."""
 
 import numpy as np
 

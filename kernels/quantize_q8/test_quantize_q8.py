@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from cutaway import errors, ops
 from cutaway.kernels.quantize_q8 import quantize_q8 as definition
 from cutaway.testing import adversarial_rows, non_finite_rows

@@ -85,7 +85,9 @@ def check_kernel(op: str, cases: Iterable[Case], targets: Iterable[str] | None =
                 out = _core.run_op(op, reads, weights, case.attributes, target, threads, guard=True)
                 who = f"{op}/{target} {case.name}, {threads} threads, inputs {shift} floats off alignment"
                 for name, given, now in zip(ops.arguments(op), call, (*reads, *weights), strict=False):
-                    assert not isinstance(given, np.ndarray) or given.tobytes() == now.tobytes(), f"{who}: {name} was changed"
+                    assert not isinstance(given, np.ndarray) or given.tobytes() == now.tobytes(), (
+                        f"{who}: {name} was changed"
+                    )
                 if first is None:
                     first = out
                     worst = max(worst, assert_agrees(out, expected, magnitude, definition.UNITS, who))
