@@ -92,11 +92,14 @@ class HookRunner:
     """Calls hooks for the core: given a tensor, returns None where nothing changed, else the new values."""
 
     def __init__(self, hooks: list[Hook], graph: Any, active: ActiveHooks, step: int = 0) -> None:
-        self.hooks, self.graph, self.active, self.step = hooks, graph, active, step
+        self.graph, self.active, self.step = graph, active, step
+        self.hooks: dict[str, list[Hook]] = {}  # by stage
+        for hook in hooks:
+            self.hooks.setdefault(hook.name, []).append(hook)
 
     @property
     def names(self) -> list[str]:
-        return list(dict.fromkeys(h.name for h in self.hooks))
+        return list(self.hooks)
 
     def __call__(
         self, name: str, shape: list[int], tokens: list[int], positions: list[int], data: np.ndarray
@@ -105,9 +108,7 @@ class HookRunner:
         before = assemble(capture)
         stage = self.graph[name]
         now = before
-        for hook in self.hooks:
-            if hook.name != name:
-                continue
+        for hook in self.hooks[name]:
             act = np.array(now)
             hook.fired += 1
             muted, self.active.muted = self.active.muted, len(self.active.hooks)

@@ -346,7 +346,8 @@ class Model:
         try:
             yield self
         finally:
-            active.hooks = [h for h in active.hooks if not any(h is m for m in made)]
+            ended = {id(h) for h in made}  # a block that one of their functions opened may still be open
+            active.hooks = [h for h in active.hooks if id(h) not in ended]
         check_fired(made)
 
     def run_with_hooks(self, tokens: TokensLike, fwd_hooks: Sequence[tuple[Any, HookFunction]]) -> np.ndarray:
