@@ -48,7 +48,7 @@ def flatten(array: np.ndarray, capture: dict[str, Any]) -> np.ndarray:
 
 
 def position_axis(stage: Any) -> int:
-    """The axis of a stage's tensor that counts its tokens: 2 for scores and pattern [batch, head, query, key], else 1."""
+    """The axis of a stage's tensor that counts tokens: 2 for scores and pattern [batch, head, query, key], else 1."""
     return 2 if -2 in stage.shape else 1
 
 
@@ -167,7 +167,7 @@ class ActivationCache(Mapping[str, np.ndarray]):
         for name, a in list(self._arrays.items())[:12]:
             finite = a[np.isfinite(a)]
             span = (
-                f"min {finite.min():.3g} rms {np.sqrt((finite.astype(np.float64) ** 2).mean()):.3g} max {finite.max():.3g}"
+                f"min {finite.min():.3g} rms {float(np.square(finite, dtype=float).mean()) ** 0.5:.3g} max {finite.max():.3g}"
                 if finite.size
                 else ""
             )

@@ -119,7 +119,8 @@ def _compared(model: Model, name: str, ids: np.ndarray, base: np.ndarray) -> Row
             off = np.abs(a.astype(np.float64) - b)
             size = float(np.sqrt((b.astype(np.float64) ** 2).sum()))
             return Row(
-                stage, name, name, "whole prompt at once", float("inf"), 0.0, float(np.sqrt((off**2).sum())) / (size or 1.0),
+                stage, name, name, "whole prompt at once", float("inf"), 0.0,
+                float(np.sqrt((off**2).sum())) / (size or 1.0),
                 [token, channel], float(a[token, channel]), float(b[token, channel]), False,
             )  # fmt: skip
     at = np.argwhere(other != base)[0]

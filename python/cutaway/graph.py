@@ -19,7 +19,7 @@ from cutaway.errors import ArgumentError
 
 @dataclass
 class Weight:
-    """A tensor of the file as a stage uses it: rows [first_row, first_row + rows), or a constant when it begins with "$".
+    """A tensor of the file as a stage uses it: rows [first_row, first_row + rows); a constant when it begins with "$".
 
     heads > 0: each head's rows lie in adjacent pairs in the file and are used in halves (GGUF's llama q and k)."""
 

@@ -41,7 +41,8 @@ class Config:
 class Model:
     """A loaded model. Made by `ct.load`; immutable and shared by threads, except for the hooks a thread has set.
 
-    Shapes: logits [batch, pos, vocab]; stages [batch, pos, ..]; scores and pattern [batch, head, query, key]; all float32."""
+    Shapes, all float32: logits [batch, pos, vocab]; stages [batch, pos, ..]; scores and pattern [batch, head, query,
+    key]."""
 
     def __init__(self, core: Any, file: Any, *, n_ctx: int, kv: str, options: dict[str, Any]) -> None:
         self._core, self.file, self.n_ctx, self.kv = core, file, n_ctx, kv
@@ -49,7 +50,7 @@ class Model:
         self.path = Path(file.parts[0])
         self._active = ActiveHooks()
 
-    # --- what it is -----------------------------------------------------------------------------------------------------
+    # --- what it is ---------------------------------------------------------------------------------------------------
 
     def _live(self) -> Any:
         if self._core is None:
@@ -83,7 +84,7 @@ class Model:
         return self._live().backend
 
     def with_graph(self, graph: Graph) -> Model:
-        """The same file and weights run as `graph` says. Raises ArgumentError where the graph does not hold together."""
+        """The same file and weights run as `graph` says. Raises ArgumentError where it does not hold together."""
         core = self._live().with_graph(graph.to_dict())
         return Model(core, self.file, n_ctx=self.n_ctx, kv=self.kv, options=self._options)
 
@@ -112,7 +113,7 @@ class Model:
         }
 
     def weight(self, name: str, rows: slice | None = None) -> np.ndarray:
-        """A weight as float32, unpacked from the file: a tensor's name, or a stage's ("blocks.0.attn.q": its matrix)."""
+        """A weight as float32, unpacked from the file, by a tensor's name or a stage's ("blocks.0.attn.q")."""
         from cutaway.reference.weights import FileWeights
 
         ref = self.graph[name].weights[0] if name in self.graph else None
@@ -142,15 +143,16 @@ class Model:
         c = self.cfg
         mix = ", ".join(f"{k[8:]} {v / 1e6:.1f} MB" for k, v in self.memory().items() if k != "weights")
         return (
-            f"Model {self.name}: {c.arch}, {c.n_layers} layers, d {c.d_model}, heads {c.n_heads}/{c.n_key_value_heads} of {c.d_head}, "
-            f"vocabulary {c.d_vocab}\n  weights {mix}\n  on {self.device} ({', '.join(f'{k} {v}' for k, v in self._options.items())}), "
+            f"Model {self.name}: {c.arch}, {c.n_layers} layers, d {c.d_model}, "
+            f"heads {c.n_heads}/{c.n_key_value_heads} of {c.d_head}, vocabulary {c.d_vocab}\n  weights {mix}\n"
+            f"  on {self.device} ({', '.join(f'{k} {v}' for k, v in self._options.items())}), "
             f"numerics {self.numerics}, cache {self.kv}, n_ctx {self.n_ctx}"
         )
 
     def __reduce__(self) -> Any:
         raise TypeError("a model cannot be pickled or copied; load it again from its file")
 
-    # --- text and tokens ------------------------------------------------------------------------------------------------
+    # --- text and tokens ----------------------------------------------------------------------------------------------
 
     def to_tokens(
         self, text: str | bytes, bos: Any = "model", parse_special: bool = False, prepend_bos: bool | None = None
@@ -204,7 +206,7 @@ class Model:
                 raise ArgumentError(f"sequence {i} has no tokens", hint="give at least one; bos=True puts one in front")
         return arrays, len(batch) > 1
 
-    # --- running --------------------------------------------------------------------------------------------------------
+    # --- running ------------------------------------------------------------------------------------------------------
 
     def session(self, n_ctx: int | None = None, sequences: int = 1, kv: str | None = None) -> Session:
         """Sequences in progress, with their own keys and values."""
@@ -304,7 +306,8 @@ class Model:
         if budget is not None and sum(sizes.values()) > parse_bytes(budget):
             big = max(sizes, key=lambda n: sizes[n])
             raise OutOfMemoryError(
-                f"{len(sizes)} stages would take {sum(sizes.values()) / 2**20:.1f} MiB and the budget is {parse_bytes(budget) / 2**20:.1f} MiB; "
+                f"{len(sizes)} stages would take {sum(sizes.values()) / 2**20:.1f} MiB and the budget is "
+                f"{parse_bytes(budget) / 2**20:.1f} MiB; "
                 f"the largest is {big} with {sizes[big] / 2**20:.1f} MiB",
                 hint="name fewer stages, run fewer tokens, or raise budget=; model.plan_cache(..) lists every stage",
                 bytes=sum(sizes.values()),
@@ -325,7 +328,7 @@ class Model:
             return (None if logits is None else logits[0]), cache.remove_batch_dim()
         return logits, cache
 
-    # --- changing -------------------------------------------------------------------------------------------------------
+    # --- changing -----------------------------------------------------------------------------------------------------
 
     def _make_hooks(self, hooks: Sequence[tuple[Any, HookFunction]]) -> list[Hook]:
         made = []
@@ -365,7 +368,7 @@ class Model:
         """Within the block, scale * vector is added to the stages, at all positions or at `pos`."""
         return self.hooks([(names_filter, edit.add(np.asarray(vector, np.float32) * np.float32(scale), pos))])
 
-    # --- generating -----------------------------------------------------------------------------------------------------
+    # --- generating ---------------------------------------------------------------------------------------------------
 
     def stream(
         self,

@@ -31,7 +31,7 @@ class UnknownOp(errors.ArgumentError, AttributeError):
 class Stored:
     """A weight as a file stores it: a format and its rows, uint8 [N, row_bytes]. As an array it is float32 [N, K].
 
-    `ops.matmul(x, ops.Stored("q4_1", raw))` multiplies with the packed codes; a plain array is stored as f32 (or f16)."""
+    `ops.matmul(x, ops.Stored("q4_1", raw))` multiplies with the packed codes; a plain array is stored as f32 or f16."""
 
     def __init__(self, format: str, raw: Any) -> None:
         from cutaway.kernels.formats import format as formats

@@ -102,7 +102,7 @@ def probe(
     tokens: Any = None,
     stage: Any = None,
 ) -> Report:
-    """Runs a kernel ("matmul", or "matmul/avx2" for one target) and compares it with its reference in units of rounding.
+    """Runs a kernel ("matmul", or "matmul/avx2" for one target) and compares it with its reference.
 
     shapes   (T, width) of the made inputs
     format   of the weights of matmul, gated_matmul, embed; default: all of them

@@ -101,7 +101,8 @@ class Report:
         if self.mode == "check":
             if r is None:
                 return f"all {len(self.rows)} checks hold: the logits are the same bits"
-            return f"{r.kernel} changes the logits: the first stage with other bits is {r.stage}, at {r.at}: {r.actual:.9g} and {r.expected:.9g}"
+            where = f"{r.stage}, at {r.at}: {r.actual:.9g} and {r.expected:.9g}"
+            return f"{r.kernel} changes the logits: the first stage with other bits is {where}"
         if r is None:
             if not self.rows:
                 return "no stages were compared"

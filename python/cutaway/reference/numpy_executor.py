@@ -1,6 +1,6 @@
 """The NumPy backend: walks a graph with the ops' float64 references. Slow, and right by definition.
 
-It reads the weights from the file's bytes with the NumPy decoders, and shares no layout code with the kernels it checks."""
+It reads the weights from the file's bytes with the NumPy decoders, and shares no layout code with the kernels."""
 
 from __future__ import annotations
 
