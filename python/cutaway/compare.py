@@ -163,6 +163,12 @@ def _isolate_model(trace: _Trace, other: Model) -> Iterator[Row]:
         if len(e["covers"]) == 1 and e is not single[stage]:
             continue
         own = other.graph[stage]
+        absent = [n for n in own.reads if n not in trace.values]
+        if absent:
+            raise ArgumentError(
+                f"{stage} reads {absent[0]} in {other.name}, and {trace.model.name} has no such stage",
+                hint="compare models of one architecture",
+            )
         reads = [trace.values[n] for n in own.reads]
         if ops.describe(own.op)["per_sequence"]:
             reads = trace.reads(own.op, own.reads)

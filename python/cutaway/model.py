@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cutaway import _core, edit, names, session
+from cutaway import _core, edit, names
+from cutaway import session as generation
 from cutaway.cache import ActivationCache, at_positions, position_axis
 from cutaway.errors import ArgumentError, ModelNotLoaded, OutOfMemoryError
 from cutaway.graph import Graph
@@ -388,9 +389,12 @@ class Model:
         logit_bias: dict[int, float] | None = None,
         logprobs: int | None = None,
         capture: Any = None,
+        session: Session | None = None,
         _collect: dict[str, Any] | None = None,
     ) -> Iterator[Step]:
         """Generates token by token. Each Step's text holds whole characters only; joined they are Generation.text.
+
+        session: one that holds the prompt's first tokens, which are not run again, and that goes on; default a new one.
 
         temperature 0 takes the likeliest token, of equal ones the lowest id. The same arguments give the same bits.
         Raises ContextLengthExceeded before anything runs when prompt and max_new_tokens do not fit n_ctx."""
@@ -405,7 +409,7 @@ class Model:
             "seed": seed,
             "logit_bias": logit_bias,
         }
-        return session.stream(
+        return generation.stream(
             self,
             tokens,
             max_new_tokens=max_new_tokens,
@@ -415,6 +419,7 @@ class Model:
             logprobs=logprobs,
             capture=capture,
             collect=_collect if _collect is not None else {},
+            session=session,
         )
 
     generate_stream = stream
@@ -427,7 +432,7 @@ class Model:
             return self.stream(tokens, **options)
         collect: dict[str, Any] = {}
         steps = list(self.stream(tokens, **options, _collect=collect))
-        return session.finish(self, steps, collect, options.get("logprobs"), options.get("capture"))
+        return generation.finish(self, steps, collect, options.get("logprobs"), options.get("capture"))
 
 
 def _at_positions(cache: ActivationCache, pos: Any) -> ActivationCache:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -176,9 +177,15 @@ def stream(
     logprobs: int | None,
     capture: list[str] | None,
     collect: dict[str, Any],
+    session: Session | None = None,
 ) -> Iterator[Step]:
     """The loop behind Model.stream and Model.generate; `collect` takes what Generation needs besides the steps."""
     arrays, _ = model._token_arrays(tokens)
+    if session is not None and session.length() >= len(arrays[0]):
+        raise ArgumentError(
+            f"the session holds {session.length()} tokens and the prompt has {len(arrays[0])}, expected more than it holds",
+            hint="session.rewind(n) to what the two have in common",
+        )
     if len(arrays) != 1:
         raise ArgumentError(f"generation runs one prompt, got {len(arrays)}", hint="call it once per prompt")
     prompt = arrays[0]
@@ -203,7 +210,7 @@ def stream(
     blank, history = np.zeros(model.graph.V, np.float32), prompt.tolist()
     sampler.sample(blank, history, position=len(history), valid_vocab=vocabulary, logprobs=logprobs)
     matcher = _core.StopMatcher(stop) if stop else None
-    return _steps(model, prompt, wanted, sampler, vocabulary, matcher, stop_ids, logprobs, watch, collect)
+    return _steps(model, prompt, wanted, sampler, vocabulary, matcher, stop_ids, logprobs, watch, collect, session)
 
 
 def _steps(
@@ -217,13 +224,15 @@ def _steps(
     logprobs: int | None,
     watch: list[str],
     collect: dict[str, Any],
+    used: Session | None,
 ) -> Iterator[Step]:
     pieces, text = _core.PieceStream(model.tokenizer._core, False, False), _core.Utf8Stream()
     ends = set(model.tokenizer.end_ids)
     history = prompt.tolist()
     collect.update(prompt_ids=prompt.tolist(), started=perf_counter())
-    with model.session() as session:
-        new = prompt
+    with model.session() if used is None else contextlib.nullcontext(used) as session:
+        new = prompt[session.length() :]
+        collect["prefilled"] = len(new)
         for position in range(wanted):
             out = session.forward([new], watch=watch)
             if position == 0:
@@ -262,10 +271,10 @@ def finish(model: Model, steps: list[Step], collect: dict[str, Any], logprobs: i
         "new_tokens": len(steps),
         "prefill_s": prefill,
         "decode_s": total - prefill,
-        "prefill_tokens_per_s": len(collect["prompt_ids"]) / prefill if prefill else 0.0,
+        "prefill_tokens_per_s": collect["prefilled"] / prefill if prefill else 0.0,
         "decode_tokens_per_s": later / (total - prefill) if later > 0 else 0.0,
     }
-    length = len(collect["prompt_ids"]) + max(later, 0)
+    length = collect["prefilled"] + max(later, 0)
     return Generation(
         text="".join(s.text for s in steps),
         ids=[s.id for s in steps],

@@ -1,0 +1,5 @@
+import sys
+
+from cutaway.cli import main
+
+sys.exit(main())

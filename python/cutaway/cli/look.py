@@ -1,0 +1,210 @@
+"""Verbs that look inside: trace, compare, probe, check."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cutaway.cli.common import (
+    Progress,
+    Usage,
+    add_model,
+    add_options,
+    add_tokens,
+    add_verb,
+    open_model,
+    print_json,
+    table,
+    tokens_of,
+)
+from cutaway.errors import SaveError
+
+PROMPT = "Once upon a time"
+
+
+def add(verbs: Any) -> None:
+    p = add_verb(
+        verbs, "trace", run_trace, "run a text and print or save what the stages hold; exit 1 if a value is not finite",
+        "cutaway trace tiny:llama -p 'In the beginning' -n 'blocks.*.resid_post' --stats -o run.safetensors",
+        "tokens stages[stage, op, shape, min, max, rms, masked, non_finite] file manifest",
+    )  # fmt: skip
+    add_model(p)
+    add_tokens(p)
+    p.add_argument(
+        "-n", "--names", metavar="GLOB", action="append", help="stages to keep; may be given again; default all"
+    )
+    p.add_argument("-o", "--output", metavar="FILE", help="save the tensors as .npz or .safetensors")
+    p.add_argument("--stats", action="store_true", help="min, max, rms and what is not finite; default without -o")
+    p.add_argument("--budget", default="4GiB", metavar="SIZE", help="most bytes to keep; default 4GiB")
+    add_options(p)
+
+    p = add_verb(
+        verbs, "compare", run_compare, "compare two models, or a model with NumPy, stage by stage; exit 1 if they part",
+        "cutaway compare smollm2 numpy -p 'Once upon a time' --html report.html",
+        "title mode ok first stages[stage, op, kernel, reference, units, tolerance, rel, at, actual, expected, ok, "
+        "verdict] tokens manifest",
+    )  # fmt: skip
+    add_model(p, "a")
+    p.add_argument("b", metavar="B", help="numpy, or another model")
+    add_tokens(p, required=False)
+    p.add_argument("--mode", choices=("isolate", "accumulate"), default="isolate",
+                   help="isolate: every stage on the inputs its kernel saw; accumulate: from the tokens")  # fmt: skip
+    p.add_argument("--html", metavar="FILE", help="write the report as a page")
+    p.add_argument("--numerics-b", choices=("fast", "exact"), help="of B; default as A")
+    p.add_argument("--target-b", help="CPU target of B; default as A")
+    add_options(p)
+
+    p = add_verb(
+        verbs, "probe", run_probe, "run one kernel alone against its reference; exit 1 if it is wrong",
+        "cutaway probe rms_norm --target avx2", "those of the report, with ok",
+    )  # fmt: skip
+    p.add_argument("kernel", metavar="KERNEL", help="an op, rms_norm, or a kernel, rms_norm/avx2")
+    p.add_argument("--target", help="CPU target; default the one in use")
+    p.add_argument("--shapes", metavar="JSON", help="shapes to run, as ct.probe takes them; default the op's own")
+    p.add_argument("--seed", type=int, default=0, metavar="N", help="of the random inputs; default 0")
+
+    p = add_verb(
+        verbs, "check", run_check, "check that a model gives the same numbers however it is run; exit 1 if not",
+        "cutaway check tiny:llama -p 'In the beginning'", "those of the report, with ok",
+    )  # fmt: skip
+    add_model(p)
+    add_tokens(p, required=False)
+    p.add_argument("--only", metavar="NAME", action="append", help="one check; may be given again; default all")
+    add_options(p)
+
+
+# --- trace ------------------------------------------------------------------------------------------------------------
+
+
+def run_trace(args: argparse.Namespace) -> int:
+    suffix = Path(args.output).suffix if args.output else ""
+    if args.output and suffix not in (".npz", ".safetensors"):
+        raise Usage(f"-o is {args.output}, expected a name that ends in .npz or .safetensors")
+    model = open_model(args)
+    ids = tokens_of(args, model)
+    _, cache = model.run_with_cache(ids, args.names, budget=args.budget)
+    rows = [_stats(name, model.graph[name], values) for name, values in cache.items()]
+    if args.output:
+        with Progress(args) as progress:
+            progress.say(f"writing {args.output}, {cache.nbytes() / 1e6:.1f} MB")
+            _save(args.output, dict(cache), {"tokens": json.dumps(ids.tolist()), **_texts(model.manifest())})
+    bad = [row for row in rows if row["non_finite"]]
+    if args.json:
+        print_json({"tokens": ids.tolist(), "stages": rows, "file": args.output, "manifest": model.manifest()})
+        return 1 if bad else 0
+    if args.stats or not args.output:
+        cells: list[tuple[Any, ...]] = [("stage", "op", "shape", "min", "max", "rms", "masked", "not finite")]
+        for r in rows:
+            numbers = [f"{r[k]:.6g}" for k in ("min", "max", "rms")]
+            shape = " x ".join(map(str, r["shape"]))
+            cells.append((r["stage"], r["op"], shape, *numbers, r["masked"] or "", r["non_finite"] or ""))
+        print(table(cells, right=(3, 4, 5, 6, 7)))
+    if args.output:
+        print(f"{args.output}: {len(rows)} tensors, {cache.nbytes() / 1e6:.1f} MB")
+    if bad:
+        print(f"first stage with a value that is not finite: {bad[0]['stage']}")
+    return 1 if bad else 0
+
+
+def _stats(name: str, stage: Any, values: np.ndarray) -> dict[str, Any]:
+    finite = values[np.isfinite(values)].astype(np.float64)
+    # Scores ahead of a token are -inf because they are masked.
+    masked = int(np.isneginf(values).sum()) if stage.op == "attention_scores" else 0
+    return {
+        "stage": name,
+        "op": stage.op,
+        "shape": list(values.shape),
+        "min": float(finite.min()) if finite.size else float("nan"),
+        "max": float(finite.max()) if finite.size else float("nan"),
+        "rms": float(np.sqrt((finite**2).mean())) if finite.size else float("nan"),
+        "masked": masked,
+        "non_finite": int(values.size - finite.size - masked),
+    }
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {k: str(v) for k, v in values.items()}
+
+
+def _save(path: str, arrays: dict[str, np.ndarray], notes: dict[str, str]) -> None:
+    """Writes beside the path, then renames: the file is whole or what it was. Raises SaveError."""
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        with open(part, "wb") as f:
+            if path.endswith(".npz"):
+                np.savez(f, **arrays)  # type: ignore[arg-type]
+            else:
+                write_safetensors(f, arrays, notes)
+        os.replace(part, path)
+    except OSError as error:
+        raise SaveError(f"{path} could not be written: {error.strerror}", path=path, errno=error.errno) from error
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def write_safetensors(f: Any, arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> None:
+    """float32 arrays by name: the header's length as u64, the header as JSON padded with spaces, the bytes in order."""
+    header: dict[str, Any] = {"__metadata__": dict(notes)}
+    at = 0
+    for name, a in arrays.items():
+        end = at + 4 * a.size
+        header[name] = {"dtype": "F32", "shape": list(a.shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    f.write(struct.pack("<Q", len(text)) + text)
+    for a in arrays.values():
+        f.write(np.ascontiguousarray(a, "<f4").data)
+
+
+# --- compare, probe, check --------------------------------------------------------------------------------------------
+
+
+def run_compare(args: argparse.Namespace) -> int:
+    from cutaway.compare import compare
+
+    a = open_model(args, args.a)
+    changed = {k: v for k, v in (("numerics", args.numerics_b), ("target", args.target_b)) if v is not None}
+    if args.b == "numpy" and changed:
+        raise Usage("NumPy takes its numerics from A and has no targets: leave --numerics-b and --target-b away")
+    b = "numpy" if args.b == "numpy" else open_model(args, args.b, **changed)
+    ids = tokens_of(args, a, PROMPT)
+    with Progress(args) as progress:
+        report = compare(a, b, ids, mode=args.mode, progress=progress.step)
+    return _show(args, report, args.html)
+
+
+def run_probe(args: argparse.Namespace) -> int:
+    from cutaway.probe import probe
+
+    try:
+        shapes = None if args.shapes is None else [tuple(shape) for shape in json.loads(args.shapes)]
+    except (ValueError, TypeError) as error:
+        raise Usage(f"--shapes is {args.shapes!r}, expected pairs like [[4, 576]]: {error}") from None
+    return _show(args, probe(args.kernel, target=args.target, shapes=shapes, seed=args.seed))
+
+
+def run_check(args: argparse.Namespace) -> int:
+    model = open_model(args)
+    from cutaway.check import check
+
+    return _show(args, check(model, tokens_of(args, model, PROMPT), args.only))
+
+
+def _show(args: argparse.Namespace, report: Any, page: str | None = None) -> int:
+    if page:
+        report.to_html(page)
+    if args.json:
+        print_json(report.to_dict())
+    else:
+        print(f"{report.title}\n{report.table()}\n{report.summary()}")
+        if page:
+            print(f"the page is {page}")
+    return 0 if report.ok else 1
