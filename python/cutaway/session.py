@@ -183,7 +183,7 @@ def stream(
     arrays, _ = model._token_arrays(tokens)
     if session is not None and session.length() >= len(arrays[0]):
         raise ArgumentError(
-            f"the session holds {session.length()} tokens and the prompt has {len(arrays[0])}, expected more than it holds",
+            f"the session holds {session.length()} tokens and the prompt has {len(arrays[0])}, expected more",
             hint="session.rewind(n) to what the two have in common",
         )
     if len(arrays) != 1:

@@ -67,7 +67,8 @@ def add(verbs: Any) -> None:
     )  # fmt: skip
     p.add_argument("kernel", metavar="KERNEL", help="an op, rms_norm, or a kernel, rms_norm/avx2")
     p.add_argument("--target", help="CPU target; default the one in use")
-    p.add_argument("--shapes", metavar="JSON", help="shapes to run, as ct.probe takes them; default the op's own")
+    p.add_argument("--shapes", metavar="JSON", help="tokens and width of the inputs, like [[4, 576]]; may be several")
+    p.add_argument("--format", metavar="NAME", help="of the weights, like q4_1; default every format")
     p.add_argument("--seed", type=int, default=0, metavar="N", help="of the random inputs; default 0")
 
     p = add_verb(
@@ -188,7 +189,7 @@ def run_probe(args: argparse.Namespace) -> int:
         shapes = None if args.shapes is None else [tuple(shape) for shape in json.loads(args.shapes)]
     except (ValueError, TypeError) as error:
         raise Usage(f"--shapes is {args.shapes!r}, expected pairs like [[4, 576]]: {error}") from None
-    return _show(args, probe(args.kernel, target=args.target, shapes=shapes, seed=args.seed))
+    return _show(args, probe(args.kernel, target=args.target, shapes=shapes, format=args.format, seed=args.seed))
 
 
 def run_check(args: argparse.Namespace) -> int:
