@@ -334,9 +334,11 @@ class Tokenizer:
 class Utf8Stream:
     """Characters out of tokens that come one by one: only whole ones; joined, they are what decode() gives.
 
-    >>> stream = ct.Utf8Stream(m.tokenizer)
-    >>> for id in ids: print(stream.push(id), end="")
-    >>> print(stream.flush())
+    >>> import cutaway as ct
+    >>> m = ct.load("tiny:llama")
+    >>> stream = ct.Utf8Stream(m.tokenizer, start=False)
+    >>> [stream.push(id) for id in m.to_tokens("café", bos=False)], stream.flush()
+    (['c', 'a', 'f', '', 'é'], '')
 
     tokenizer     None: only push_bytes() works
     skip_special  True: control tokens give no text
