@@ -10,6 +10,7 @@ import importlib
 import io
 import json
 import re
+import shlex
 from pathlib import Path
 
 import cutaway
@@ -66,6 +67,43 @@ def test_stable_keeps_what_matters():
     assert stable(line) == stable(line.replace("avx2", "avx512vnni").replace("3.355", "3.361"))
     for other in (line.replace("blocks.1", "blocks.2"), line.replace("907", "906"), line.replace("40", "41")):
         assert stable(other) != stable(line)
+
+
+def readme_commands():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("## The command line")[1].split("\n## ")[0]
+    return [re.split(r" {3,}", line.strip())[0] for line in section.splitlines() if line.startswith("    cutaway ")]
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_commands_of_the_readme_parse(command):
+    from cutaway import cli
+
+    words = shlex.split(command)
+    assert words[0] == "cutaway"
+    cli.parser().parse_args(words[1:])
+
+
+def test_every_verb_is_in_the_readme():
+    from cutaway import cli
+
+    usage = cli.parser().format_help()
+    verbs = re.findall(r"^    (\w+) ", usage, re.M)
+    assert len(verbs) > 8
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("## The command line")[1].split("\n## ")[0]
+    assert [v for v in verbs if f"cutaway {v}" not in text and f"`{v}`" not in text] == []
+
+
+def test_hints_name_things_that_exist():
+    from cutaway import cli, errors
+
+    verbs = cli.parser().format_help()
+    for error in vars(errors).values():
+        hint = getattr(error, "hint", "")
+        for name in re.findall(r"\b(?:ct|cutaway)\.(\w+)", hint):
+            assert hasattr(cutaway, name), f"{error.__name__}: {hint}"
+        for verb in re.findall(r"`cutaway (\w+)", hint):
+            assert f"    {verb} " in verbs, f"{error.__name__}: {hint}"
 
 
 def modules_with_examples():

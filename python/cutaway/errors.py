@@ -44,7 +44,7 @@ class WeightLoadingError(CutawayError):
 
 class ModelNotFoundError(WeightLoadingError, FileNotFoundError):
     code = "E001"
-    hint = "check the path; `cutaway inspect` lists what a file holds"
+    hint = "check the path, or name a model that a package carries: tiny:llama, tiny:gpt2, smollm2"
 
 
 class ModelFormatError(WeightLoadingError, ValueError):
@@ -119,7 +119,7 @@ class ForwardPassFailed(AdapterError, RuntimeError):
 
 
 class DeviceError(ForwardPassFailed):
-    hint = "cutaway.doctor() tells which devices this machine has and why"
+    hint = 'device="cpu" always works; nothing falls back to it by itself'
 
 
 class DeviceLostError(DeviceError):
