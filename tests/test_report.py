@@ -134,6 +134,20 @@ def test_an_empty_report_draws_too():
     assert "<svg" not in r.to_html() and r.table()
 
 
+def checks(ok=True):
+    rows = [
+        row("", rel=0.0, op="repeat"),
+        row("" if ok else "blocks.0.attn.z", rel=0.0 if ok else 1e-6, op="chunks", ok=ok),
+    ]
+    return Report("a on cpu: 8 tokens", "check", rows)
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_a_report_of_checks_is_a_table_without_a_ladder(ok):
+    page = checks(ok).to_html()
+    assert "<svg" not in page and page.count("<td>") == 12 and ("blocks.0.attn.z" in page) != ok
+
+
 # --- Matplotlib ---------------------------------------------------------------------------------------------
 
 
@@ -173,6 +187,14 @@ def test_pictures_of_every_kind_of_report_draw(plt, mode, changed):
     for draw in drawings():
         for r in (report(mode=mode, **changed), report(layers=100, mode=mode, **changed), Report("", mode, [])):
             draw(r).figure.canvas.draw()
+
+
+def test_plots_of_checks_and_probes(plt):
+    for ok in (True, False):
+        checks(ok).plot().figure.canvas.draw()
+    cases = Report("rms_norm alone", "isolate", [row(f"[{n}, 64]") for n in range(3)])
+    cases.plot().figure.canvas.draw()
+    assert "layer" not in cases.plot().get_xlabel() and len(svg_of(cases.to_html()).findall("circle")) == 3
 
 
 def test_ladder_marks_the_first_wrong_stage_and_the_legend_covers_no_point(plt):

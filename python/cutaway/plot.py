@@ -92,7 +92,8 @@ def ladder(report: Any, ax: Any = None) -> Any:
     ax.set_yticks([t for t, _ in ticks], [name for _, name in ticks])
     ax.set_yticks([], minor=True)
     ax.set_xlim(-1, len(x))
-    ax.set_xlabel("stages in forward order; ticks: first stage of a layer", loc="left", fontsize=9)
+    words = "stages in forward order; ticks: first stage of a layer" if starts else "cases, as in the table"
+    ax.set_xlabel(words, loc="left", fontsize=9)
     ax.set_ylabel(_label(report), fontsize=9)
     ax.tick_params(labelsize=8)
     ax.set_title(_title(report), fontsize=10, loc="left")
@@ -211,5 +212,6 @@ def ladder_svg(report: Any, width: int = 1060, height: int = 240) -> str:
             text(x(i) + (-9 if behind else 9), y(errors[i]) + 4, f"first wrong: {report.rows[i].stage}",
                  "end" if behind else "start", BAD, 12)
         )  # fmt: skip
-    words = f"stages in forward order (numbers: layers); {_label(report)}, log scale; green: within tolerance"
+    order = "stages in forward order (numbers: layers)" if starts else "cases, as in the table"
+    words = f"{order}; {_label(report)}, log scale; green: within tolerance"
     return "".join([*parts, text(left, height - 5, words, "start", "#444444", 11), "</svg>"])

@@ -144,10 +144,12 @@ class Report:
             json.dump(self.to_dict(), f, indent=1)
 
     def plot(self, ax: Any = None) -> Any:
-        """The divergence ladder on Matplotlib axes (extra `plot`): stages in order, error on log y, tolerances."""
+        """The divergence ladder on Matplotlib axes (extra `plot`): stages in order, error on log y, tolerances.
+
+        A report of ct.check has no errors to draw, only a table."""
         from cutaway import plot
 
-        return plot.ladder(self, ax)
+        return plot.stage_table(self, ax) if self.mode == "check" else plot.ladder(self, ax)
 
     def to_html(self, path: str | None = None) -> str:
         """A page of its own, without scripts or other files: summary, ladder, table."""
@@ -175,6 +177,7 @@ class Report:
         from cutaway import plot
 
         shown = self.worst()
+        ladder = "" if self.mode == "check" else plot.ladder_svg(self)
         tables = self._html_table(shown)
         if len(shown) < len(self.rows):
             tables = (
@@ -183,6 +186,6 @@ class Report:
             )
         return (
             f'<div class="cutaway"><style>{plot.STYLE}</style><h3>{html.escape(self.title)}, mode {self.mode}</h3>'
-            f'<p class="{"good" if self.ok else "bad"}">{html.escape(self.summary())}</p>{plot.ladder_svg(self)}'
+            f'<p class="{"good" if self.ok else "bad"}">{html.escape(self.summary())}</p>{ladder}'
             f"{tables}</div>"
         )
