@@ -166,11 +166,8 @@ class ActivationCache(Mapping[str, np.ndarray]):
         lines = [f"ActivationCache: {len(self)} tensors, {self.nbytes() / 1e6:.1f} MB"]
         for name, a in list(self._arrays.items())[:12]:
             finite = a[np.isfinite(a)]
-            span = (
-                f"min {finite.min():.3g} rms {float(np.square(finite, dtype=float).mean()) ** 0.5:.3g} max {finite.max():.3g}"
-                if finite.size
-                else ""
-            )
+            rms = float(np.square(finite, dtype=float).mean()) ** 0.5 if finite.size else 0.0
+            span = f"min {finite.min():.3g} rms {rms:.3g} max {finite.max():.3g}" if finite.size else ""
             bad = a.size - finite.size
             lines.append(f"  {name} {list(a.shape)} {span}" + (f", {bad} not finite" if bad else ""))
         if len(self) > 12:
