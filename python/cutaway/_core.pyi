@@ -8,12 +8,16 @@ import numpy.typing
 
 __all__: list[str] = [
     "File",
+    "Model",
+    "PackedWeight",
     "PieceStream",
     "Sampler",
+    "Session",
     "StopMatcher",
     "TensorInfo",
     "Tokenizer",
     "Utf8Stream",
+    "architectures",
     "char_class",
     "check_max_tokens",
     "cores",
@@ -23,7 +27,10 @@ __all__: list[str] = [
     "last_kernel",
     "open_gguf",
     "ops",
+    "pack_weight",
     "philox4x32",
+    "read_config",
+    "read_graph",
     "run_op",
     "split",
     "targets",
@@ -222,6 +229,81 @@ class Utf8Stream:
     @property
     def pending(self) -> bytes: ...
 
+class PackedWeight:
+    """
+    A weight laid out for matmul and embed.
+    """
+    def row(self, n: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Row n as float32 [K].
+        """
+    @property
+    def format(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+class Model:
+    def __init__(
+        self, file: File, target: str = "", threads: typing.SupportsInt | typing.SupportsIndex = 0, exact: bool = False
+    ) -> None: ...
+    def arena_floats(self) -> int: ...
+    def run_stage(
+        self,
+        stage: dict,
+        reads: collections.abc.Sequence[numpy.ndarray],
+        shape: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    ) -> numpy.ndarray: ...
+    def steps(self, edited: collections.abc.Sequence[str] = []) -> list: ...
+    def weights(self) -> list: ...
+    def with_graph(self, arg0: dict) -> Model: ...
+    @property
+    def backend(self) -> str: ...
+    @property
+    def config(self) -> dict: ...
+    @property
+    def exact(self) -> bool: ...
+    @property
+    def graph(self) -> dict: ...
+
+class Session:
+    def __init__(
+        self,
+        model: Model,
+        n_ctx: typing.SupportsInt | typing.SupportsIndex,
+        kv: str = "f16",
+        sequences: typing.SupportsInt | typing.SupportsIndex = 1,
+    ) -> None: ...
+    def cache(
+        self,
+        sequence: typing.SupportsInt | typing.SupportsIndex,
+        layer: typing.SupportsInt | typing.SupportsIndex,
+        values: bool,
+    ) -> numpy.ndarray:
+        """
+        Keys or values so far: [length, G, E].
+        """
+    def cache_bytes(self) -> int: ...
+    def close(self) -> None: ...
+    def fork(self, sequence: typing.SupportsInt | typing.SupportsIndex = 0) -> int: ...
+    def forward(
+        self,
+        tokens: collections.abc.Sequence[typing.Annotated[numpy.typing.ArrayLike, numpy.int32]],
+        watch: collections.abc.Sequence[str] = [],
+        edit: collections.abc.Sequence[str] = [],
+        hook: typing.Any = None,
+        all_rows: bool = False,
+        stop_after: str = "",
+        check_finite: bool = False,
+        chain: bool = False,
+        record: bool = False,
+    ) -> dict: ...
+    def length(self, sequence: typing.SupportsInt | typing.SupportsIndex = 0) -> int: ...
+    def rewind(
+        self, sequence: typing.SupportsInt | typing.SupportsIndex, length: typing.SupportsInt | typing.SupportsIndex
+    ) -> None: ...
+    def sequences(self) -> int: ...
+    def workspace_bytes(self) -> int: ...
+
 class Sampler:
     """
     Chooses the next id from a row of logits.
@@ -308,6 +390,7 @@ class StopMatcher:
         Index of the stop string that matched, or -1.
         """
 
+def architectures() -> list[str]: ...
 def char_class(code: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Class of a code point, numbered as in text/unicode.h.
@@ -353,12 +436,23 @@ def ops() -> list:
     Every op: name, reads, weights, attributes ('?' marks optional ones), targets, per_sequence.
     """
 
+def pack_weight(format: str, raw: numpy.ndarray, K: typing.SupportsInt | typing.SupportsIndex) -> PackedWeight:
+    """
+    Stored rows, uint8 [N, row_bytes], laid out for matmul and embed.
+    """
+
 def philox4x32(
     counter: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"],
     key: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"],
 ) -> typing.Annotated[list[int], "FixedSize(4)"]:
     """
     Four random words: Philox4x32-10.
+    """
+
+def read_config(arg0: File) -> dict: ...
+def read_graph(arg0: File) -> dict:
+    """
+    The graph of a file's model, without reading its weights.
     """
 
 def run_op(

@@ -59,8 +59,8 @@ def make_inputs(
     if op in ("rms_normalize", "layer_normalize"):
         return [x, np.abs(_values(rng, T, 1)) + np.float32(0.1)], [], {}
     if op in ("rms_norm", "layer_norm", "gain"):
-        w = [rng.standard_normal(width).astype(np.float32) for _ in ("wb" if op == "layer_norm" else "w")]
-        return [x], w, {} if op == "gain" else {"eps": 1e-5}
+        vectors = [rng.standard_normal(width).astype(np.float32) for _ in ("wb" if op == "layer_norm" else "w")]
+        return [x], vectors, {} if op == "gain" else {"eps": 1e-5}
     return [x] * len(ops.describe(op)["reads"]), [], {}
 
 
