@@ -158,3 +158,32 @@ def test_an_unknown_name_lists_the_bundled_models():
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_bundled_models_are_the_tiny_ones_of_the_tests(tiny, name):
     assert Path(loading.find(f"tiny:{name}")).read_bytes() == (tiny(name) / f"{name}-F16.gguf").read_bytes()
+
+
+PARTS = """
+def assemble(path):
+    if {broken}:
+        raise FileNotFoundError("part 3 is missing")
+    with open(path, "wb") as out:
+        out.write(b"whole")
+"""
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_model_in_parts_is_joined_once_in_the_users_cache(broken, tmp_path, monkeypatch):
+    name = f"parts_of_a_model_{broken}".lower()
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text(PARTS.format(broken=broken))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(loading.PACKAGED, "gemma3-270m", (name, "gemma.gguf"))
+    if broken:
+        with pytest.raises(ModelNotFoundError, match="part 3 is missing"):
+            loading.find("gemma3-270m")
+        assert list((tmp_path / "cache" / "cutaway").iterdir()) == []
+        return
+    path = Path(loading.find("gemma3-270m"))
+    assert path == tmp_path / "cache" / "cutaway" / "gemma.gguf" and path.read_bytes() == b"whole"
+    path.write_bytes(b"kept")
+    assert Path(loading.find("gemma3-270m")).read_bytes() == b"kept"
+    assert list(path.parent.iterdir()) == [path]
