@@ -1,6 +1,6 @@
 """Prefill and decode speed of SmolLM2 (or a MODEL given first), beside llama.cpp where llama_cpp is installed.
 
-`python benchmarks/decode.py [MODEL] [options of cutaway bench]`; the sides take turns in one run, with equal threads."""
+`python benchmarks/decode.py [MODEL] [options of cutaway bench]`; sides take turns in one run, with equal threads."""
 
 import sys
 
