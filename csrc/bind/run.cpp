@@ -50,7 +50,7 @@ py::dict to_python(const Stage& s) {
 }
 
 py::dict to_python(const Graph& g) {
-  return py::dict(py::arg("arch") = g.arch, py::arg("L") = g.L, py::arg("V") = g.V,
+  return py::dict(py::arg("arch") = g.arch, py::arg("L") = g.L, py::arg("V") = g.V, py::arg("kv_width") = g.kv_width,
                   py::arg("stages") = to_list(g.stages), py::arg("constants") = g.constants,
                   py::arg("aliases") = g.aliases);
 }
@@ -81,6 +81,7 @@ Graph graph_from(const py::dict& d) {
   g.arch = d["arch"].cast<std::string>();
   g.L = d["L"].cast<int64_t>();
   g.V = d["V"].cast<int64_t>();
+  g.kv_width = d["kv_width"].cast<int64_t>();
   g.constants = d["constants"].cast<std::map<std::string, std::vector<double>>>();
   g.aliases = d["aliases"].cast<std::map<std::string, std::string>>();
   for (auto item : d["stages"]) {

@@ -16,6 +16,7 @@ struct Builder {
     graph.arch = config.arch;
     graph.L = config.L;
     graph.V = config.V;
+    graph.kv_width = config.G * config.E;
   }
 
   // "attn.q" inside layer 3 is "blocks.3.attn.q".

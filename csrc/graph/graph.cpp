@@ -46,6 +46,18 @@ void check_count(const Stage& stage, const char* what, size_t got, const std::ve
                                    what + ", got " + std::to_string(got));
 }
 
+// Rows that are kept for later tokens lie [G, E] to a token in every layer.
+void check_cached(const Stage& stage, const Graph& graph) {
+  int64_t width = 1;
+  for (size_t i = 1; i < stage.shape.size(); ++i) width *= stage.shape[i];
+  if (stage.cache != "keys" && stage.cache != "values")
+    throw Error("ArgumentError", stage.name + ": cache is " + printable(stage.cache) + ", expected keys or values");
+  if (stage.layer < 0 || stage.layer >= graph.L || width != graph.kv_width)
+    throw Error("ArgumentError", stage.name + ": the cache takes rows of " + std::to_string(graph.kv_width) +
+                                     " in layers 0 to " + std::to_string(graph.L - 1) + ", got rows of " +
+                                     std::to_string(width) + " in layer " + std::to_string(stage.layer));
+}
+
 }  // namespace
 
 void Graph::validate() const {
@@ -60,8 +72,14 @@ void Graph::validate() const {
       if (!known.count(read))
         throw Error("ArgumentError", stage.name + " reads " + printable(read) + ", which no stage before it writes");
     if (!known.insert(stage.name).second) throw Error("ArgumentError", "two stages are named " + printable(stage.name));
-    if (stage.shape.empty() || stage.shape[0] != kTokens)
-      throw Error("ArgumentError", stage.name + ": a stage's first axis is T, the tokens of the call");
+    if (stage.shape.empty() || stage.shape.size() > 4 || stage.shape[0] != kTokens)
+      throw Error("ArgumentError",
+                  stage.name + ": a stage has 1 to 4 axes, the first is T (-1), the tokens of the call");
+    for (size_t i = 1; i < stage.shape.size(); ++i)
+      if (int64_t n = stage.shape[i]; n != kPositions && (n < 1 || n > 16777216))
+        throw Error("ArgumentError", stage.name + ": axis " + std::to_string(i) + " is " + std::to_string(n) +
+                                         ", expected S (-2) or 1 to 16777216");
+    if (!stage.cache.empty()) check_cached(stage, *this);
   }
   for (const auto& [alias, name] : aliases)
     if (!known.count(name))

@@ -33,6 +33,7 @@ struct Stage {
 struct Graph {
   std::string arch;
   int64_t L = 0, V = 0;
+  int64_t kv_width = 0;                                  // G E: values of a token in one layer's keys
   std::vector<Stage> stages;                             // in order; each reads only what stands before it
   std::map<std::string, std::vector<double>> constants;  // "$rope.frequencies"
   std::map<std::string, std::string> aliases;  // second names of stages: "blocks.0.mlp.in" -> "blocks.0.ln2.out"

@@ -23,6 +23,8 @@ Model::Model(const Model& other, Graph g)
       graph(std::move(g)),
       exact(other.exact),
       weights_(other.weights_) {
+  if (graph.L != config.L || graph.V != config.V || graph.kv_width != config.G * config.E)
+    throw Error("ArgumentError", "a graph's L, V and kv_width are its file's: edit stages, not these");
   graph.validate();
   load_weights();
 }

@@ -54,6 +54,7 @@ class Graph:
         self.arch: str = data["arch"]
         self.L: int = data["L"]
         self.V: int = data["V"]
+        self.kv_width: int = data["kv_width"]
         self.constants: dict[str, list[float]] = data["constants"]
         self.aliases: dict[str, str] = data["aliases"]
         self.stages = [Stage(**{**s, "weights": [Weight(**w) for w in s["weights"]]}) for s in data["stages"]]
@@ -64,6 +65,7 @@ class Graph:
             "arch": self.arch,
             "L": self.L,
             "V": self.V,
+            "kv_width": self.kv_width,
             "constants": self.constants,
             "aliases": self.aliases,
             "stages": [asdict(s) for s in self.stages],

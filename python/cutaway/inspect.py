@@ -27,7 +27,9 @@ def inspect(path: str | os.PathLike[str], *, limits: Mapping[str, int] | None = 
     Raises ModelNotFoundError (with the nearest name), GGUFError, TruncatedFileError, LimitExceededError or
     UnsupportedModelError, each with the byte offset. Tensor formats that we cannot run do not raise: see `.missing()`.
     """
-    return Inspection(_core.open_gguf(path, header_only=True, limits=dict(limits or {})))
+    from cutaway.loading import find  # here, because loading knows models and models know graphs
+
+    return Inspection(_core.open_gguf(find(path), header_only=True, limits=dict(limits or {})))
 
 
 def escape(text: str) -> str:

@@ -339,12 +339,15 @@ class Model:
             made += [Hook(name, item[1]) for name in names.select(self.graph, item[0])]
         return made
 
-    @contextlib.contextmanager
-    def hooks(self, fwd_hooks: Sequence[tuple[Any, HookFunction]]) -> Iterator[Model]:
+    def hooks(self, fwd_hooks: Sequence[tuple[Any, HookFunction]]) -> contextlib.AbstractContextManager[Model]:
         """Within the block, every run of this model in this thread calls the hooks: [(names, fn(act, hook)), ..].
 
-        A hook that no run has called when the block ends raises HookError."""
-        made = self._make_hooks(fwd_hooks)
+        A name that matches no stage raises ArgumentError here; a hook that no run has called when the block ends raises
+        HookError there."""
+        return self._hooked(self._make_hooks(fwd_hooks))
+
+    @contextlib.contextmanager
+    def _hooked(self, made: list[Hook]) -> Iterator[Model]:
         active = self._active
         active.hooks = active.hooks + made
         try:
