@@ -19,8 +19,9 @@ def peer_logits(path, ids):
     return out
 
 
-# llama.cpp rounds activations to float16 in front of F16 weights, to 8 bits in front of quantised ones (256 at a time for
-# the K formats), and takes gpt2's GELU from a float16 table. Beside each the largest difference seen; twice it passes.
+# llama.cpp rounds activations to float16 in front of F16 weights, to 8 bits in front of quantised ones (256 at a
+# time for the K formats), and takes gpt2's GELU from a float16 table. Beside each the largest difference seen; twice
+# that passes.
 @pytest.mark.parametrize(
     "name, numerics, off",
     [
