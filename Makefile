@@ -42,7 +42,7 @@ test-cuda: $(VENV)/.test $(VENV)/.smollm2  ## on a machine with an NVIDIA GPU: C
 	CUTAWAY_TEST_PACKAGE=build/cuda/site PYTHONPATH=build/cuda/site $(py) -m pytest -m cuda $(ARGS)
 	for tool in memcheck racecheck initcheck synccheck; do \
 	  PYTHONPATH=build/cuda/site compute-sanitizer --tool $$tool --error-exitcode 9 \
-	    $(py) -m pytest -m "cuda and not slow" -k small kernels || exit 1; done
+	    $(py) -m pytest -m cuda -k small tests/cuda || exit 1; done
 
 # With gcc the leak check stays off: it counts what the interpreter and NumPy never free at exit.
 sanitize: $(VENV)/.test $(VENV)/.smollm2  ## CPU tests under AddressSanitizer and UBSan

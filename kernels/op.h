@@ -9,9 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -31,6 +33,7 @@ struct Call {
   std::span<const Tensor> weights;  // likewise
   Tensor out;
   const Attributes* attributes = nullptr;
+  bool host = true;  // whether the tensors lie in memory that bind can read: only then it looks at ids and positions
 
   double number(std::string_view name, double fallback) const {
     for (const auto& [key, value] : *attributes)
@@ -61,6 +64,9 @@ struct Op {
   Shape (*shape)(const Call& call);
   // `kernel` is an index into targets. call.out holds as many elements as shape() says.
   void (*run)(const Call& call, size_t kernel, Pool& pool);
+  // Checks as run does and makes the argument struct in `args`, for a kernel that is not in `targets`: a CUDA one.
+  void (*bind)(const Call& call, void* args);
+  size_t args_bytes;
 
   // The kernel that runs at `target` or, where the op has none of its own for it, below it.
   size_t pick(const std::string& target) const;
@@ -102,18 +108,30 @@ Op make_op(const char* name, std::vector<const char*> reads, std::vector<const c
            std::vector<const char*> attributes, bool per_sequence = false) {
   std::vector<const char*> targets;
   for (const auto& kernel : Kernels) targets.push_back(kernel.target);
-  auto run = [](const Call& call, size_t kernel, Pool& pool) {
+  static constexpr auto checked = [](const Call& call) {
     check_shape(call, call.out.shape.elements() == Args::shape(call).elements(),
                 "out is " + call.out.shape.str() + ", expected " + Args::shape(call).str());
-    const Args args = Args::bind(call);
+    return Args::bind(call);
+  };
+  auto run = [](const Call& call, size_t kernel, Pool& pool) {
+    const Args args = checked(call);
     size_t scratch = args.scratch_bytes();
     pool.parallel_for(args.units(), [&](int64_t begin, int64_t end, int) {
       Kernels[kernel].run(args, begin, end, scratch ? thread_scratch(scratch) : nullptr);
     });
   };
-  return Op{
-      name, std::move(reads), std::move(weights), std::move(attributes), std::move(targets), per_sequence, Args::shape,
-      run};
+  static_assert(std::is_trivially_copyable_v<Args>, "a CUDA launch takes it by value");
+  auto bind = [](const Call& call, void* args) { new (args) Args(checked(call)); };
+  return Op{name,
+            std::move(reads),
+            std::move(weights),
+            std::move(attributes),
+            std::move(targets),
+            per_sequence,
+            Args::shape,
+            run,
+            bind,
+            sizeof(Args)};
 }
 
 // A function that every CPU target has: declared once per target, listed once in the op's table.

@@ -24,7 +24,7 @@ def test_the_reference_has_the_same_arguments_and_means_the_same():
 
 
 def test_kernels_lists_what_runs_here():
-    assert ct.ops.kernels("rms_norm") == [f"rms_norm/{target}" for target in _core.targets()]
+    assert ct.ops.kernels("rms_norm", "cpu") == [f"rms_norm/{target}" for target in _core.targets()]
 
 
 def test_a_near_miss_is_answered_with_the_name():

@@ -8,6 +8,7 @@ shift
 python=${PYTHON:-.venv/bin/python}
 PATH="$(cd "$(dirname "$python")" && pwd):$PATH"
 headers=$(tools/python_headers.sh "$python")
+mkdir -p build
 
 # shellcheck disable=SC2086  # headers is empty or one argument
 cmake -S . -B "build/$name" -G Ninja -DPython_EXECUTABLE="$(command -v python3)" \
@@ -15,4 +16,4 @@ cmake -S . -B "build/$name" -G Ninja -DPython_EXECUTABLE="$(command -v python3)"
 ninja -C "build/$name"
 rm -rf "build/$name/site"
 cmake --install "build/$name" --prefix "build/$name/site" >/dev/null
-(cd python && find cutaway -type f -name '*.py*' -not -name '*.pyc' -exec cp --parents {} "../build/$name/site/" \;)
+(cd python && find cutaway -type f '(' -name '*.py*' -o -name '*.gguf' ')' -not -name '*.pyc' -exec cp --parents {} "../build/$name/site/" \;)

@@ -94,11 +94,8 @@ struct Pool::State {
     for (int thread = 1; thread < threads; ++thread) workers.emplace_back([this, thread] { loop(thread); });
   }
 
+  // Only in the process that has the workers.
   void finish() {
-    if (owner != getpid()) {  // after fork the threads exist only in the parent
-      for (auto& worker : workers) worker.detach();
-      return;
-    }
     {
       std::lock_guard lock(mutex);
       stop.store(true);
@@ -110,7 +107,15 @@ struct Pool::State {
 
 Pool::Pool(int threads) : state_(std::make_unique<State>()) { state_->threads = std::max(1, threads); }
 
-Pool::~Pool() { state_->finish(); }
+Pool::~Pool() {
+  if (state_->owner && state_->owner != getpid()) {
+    // After fork the workers exist only in the parent; destroying what they wait on would wait for them.
+    for (auto& worker : state_->workers) worker.detach();
+    (void)state_.release();
+  } else {
+    state_->finish();
+  }
+}
 
 int Pool::threads() const { return state_->threads; }
 

@@ -1,7 +1,10 @@
 // Kernels by name for Python: the same door that executors use, on NumPy arrays. Values are never changed on the way
 // in: an array whose numbers the op cannot hold exactly is refused by name.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -10,6 +13,8 @@
 #include "formats/f16/f16.h"
 #include "formats/f32/f32.h"
 #include "formats/packed.h"
+#include "load/backend.h"
+#include "load/cuda_library.h"
 #include "op.h"
 #include "quantize_q8/quantize_q8.h"
 
@@ -165,15 +170,96 @@ struct Guarded {
   }
 };
 
+// The CUDA device 0, made when a kernel of `target` is first asked for. Never destroyed: at exit the driver may be
+// gone.
+Backend& cuda_device(const std::string& target) {
+  static auto* devices = new std::map<std::string, std::shared_ptr<Backend>>;
+  std::shared_ptr<Backend>& device = (*devices)[target];
+  if (!device) device = cuda_backend(0, target, 0);
+  return *device;
+}
+
+// Tensors on a backend, given back at the end.
+struct OnBackend {
+  Backend& backend;
+  std::vector<std::pair<void*, size_t>> memory{};
+
+  explicit OnBackend(Backend& b) : backend(b) {}
+  OnBackend(const OnBackend&) = delete;
+  ~OnBackend() {
+    for (auto [address, bytes] : memory) backend.release(address, bytes);
+  }
+  void* allocate(size_t bytes) {
+    memory.emplace_back(backend.allocate(bytes), bytes);
+    return memory.back().first;
+  }
+  Tensor upload(const Argument& argument) {
+    Tensor tensor = argument.tensor;
+    if (!tensor.data) return tensor;
+    if (tensor.layout == Layout::packed) return matrix(tensor);
+    const auto array = py::reinterpret_borrow<py::array>(argument.keep);
+    const auto bytes = static_cast<size_t>(array.nbytes());
+    tensor.data = allocate(bytes);
+    backend.upload(tensor.data, array.data(), bytes);
+    return tensor;
+  }
+  // A weight packed for the CPU, as the backend's products read it.
+  Tensor matrix(const Tensor& packed) {
+    const int64_t N = packed.shape[0], K = packed.shape[1];
+    const Tensor tensor = backend.weight(format_f32, N, K, [&](int64_t n, void* buffer) {
+      unpack_packed_row(*packed.format, packed.data, K, n, static_cast<float*>(buffer));
+      return buffer;
+    });
+    memory.emplace_back(tensor.data, backend.weight_bytes(format_f32, N, K));
+    return tensor;
+  }
+};
+
+// A CUDA kernel on arrays: checked against the arrays as on the CPU, then run on copies.
+py::array_t<float> run_cuda(const Op& op, const std::vector<Argument>& reads, const std::vector<Argument>& weights,
+                            const Attributes& attributes, const std::string& target, bool guard) {
+  OnBackend there(cuda_device(target));
+  if (there.backend.target_of(op) != target)
+    throw Error("UnsupportedOperation", std::string(op.name) + " has no kernel for target " + target);
+  const auto host_reads = tensors(reads), host_weights = tensors(weights);
+  Call call{.who = op.name, .reads = host_reads, .weights = host_weights, .out = {}, .attributes = &attributes};
+  const Shape shape = op.shape(call);
+  const auto elements = static_cast<size_t>(shape.elements());
+  Guarded guarded(elements);
+  call.out = {guarded.data(), &format_f32, shape};
+  alignas(64) std::byte args[1024];
+  invariant(op.args_bytes <= sizeof(args), "an argument struct fits");
+  op.bind(call, args);  // looks at ids and positions, which it cannot do on the device
+
+  std::vector<Tensor> read_tensors, weight_tensors;
+  for (const Argument& read : reads) read_tensors.push_back(there.upload(read));
+  for (const Argument& weight : weights) weight_tensors.push_back(there.upload(weight));
+  const size_t bytes = guarded.words.size() * sizeof(uint32_t);
+  auto* words = static_cast<uint32_t*>(there.allocate(bytes));
+  there.backend.upload(words, guarded.words.data(), bytes);
+  call.reads = read_tensors;
+  call.weights = weight_tensors;
+  call.out.data = words + (guarded.data() - guarded.words.data());
+  there.backend.run(op, call);
+  there.backend.download(guarded.words.data(), words, bytes);
+  last_kernel = std::string(op.name) + "/" + target;
+  if (guard) guarded.check(last_kernel);
+  py::array_t<float> out(std::vector<py::ssize_t>(shape.axes.begin(), shape.axes.begin() + shape.rank));
+  std::memcpy(out.mutable_data(), guarded.data(), elements * sizeof(float));
+  return out;
+}
+
 py::array_t<float> run_op(const std::string& name, const py::sequence& reads, const py::sequence& weights,
                           const py::dict& attributes, const std::string& target, int threads, bool guard) {
   const Op& op = op_named(name);
   if (threads < 1 || threads > 1024)
     throw Error("ArgumentError", name + ": threads is " + std::to_string(threads) + ", expected 1 to 1024");
-  const size_t kernel = target.empty() ? op.pick(default_target()) : op.named(target);
+  const bool cuda = target == "cuda" || target == "cublas";
+  const size_t kernel = cuda ? 0 : target.empty() ? op.pick(default_target()) : op.named(target);
   const auto read_arrays = convert_all(op, "reads", op.reads, reads);
   const auto weight_arrays = convert_all(op, "weights", op.weights, weights);
   const auto numbers = convert_attributes(op, attributes);
+  if (cuda) return run_cuda(op, read_arrays, weight_arrays, numbers, target, guard);
   const auto read_tensors = tensors(read_arrays), weight_tensors = tensors(weight_arrays);
   Call call{.who = op.name, .reads = read_tensors, .weights = weight_tensors, .out = {}, .attributes = &numbers};
   const Shape shape = op.shape(call);
@@ -191,6 +277,25 @@ py::array_t<float> run_op(const std::string& name, const py::sequence& reads, co
     guarded->check(last_kernel);
     std::memcpy(out.mutable_data(), guarded->data(), elements * sizeof(float));
   }
+  return out;
+}
+
+py::dict list_cuda_devices() {
+  const CudaDevices found = cuda_devices();
+  py::list list;
+  for (const CudaDeviceInfo& d : found.devices)
+    list.append(py::dict(py::arg("name") = d.name, py::arg("major") = d.major, py::arg("minor") = d.minor,
+                         py::arg("bytes") = d.bytes));
+  return py::dict(py::arg("devices") = list, py::arg("reason") = found.reason);
+}
+
+// Targets of an op's CUDA kernels; none where there is no device.
+std::vector<std::string> cuda_targets(const std::string& name) {
+  std::vector<std::string> out;
+  if (cuda_devices().devices.empty()) return out;
+  for (const CudaKernel* kernel : cuda_library().kernels())
+    if (kernel->op == name) out.emplace_back(kernel->target);
+  std::sort(out.begin(), out.end(), std::greater<>());  // cuda, cublas
   return out;
 }
 
@@ -226,6 +331,14 @@ void bind_kernels(py::module_& m) {
   m.def("run_op", run_op, py::arg("name"), py::arg("reads"), py::arg("weights"), py::arg("attributes"),
         py::arg("target") = "", py::arg("threads") = 1, py::arg("guard") = false,
         "Runs one kernel on arrays. guard: the output lies unaligned between guard bytes, and every write is checked.");
+  m.def("cuda_devices", list_cuda_devices,
+        "devices: name, compute capability, bytes of each; reason: why there is none.");
+  m.def("cuda_targets", cuda_targets, py::arg("name"), "Targets of an op's CUDA kernels, where there is a device.");
+  m.def(
+      "look_for_cublas_in", [](const std::string& folder) { cuda_library().look_for_cublas_in(folder.c_str()); },
+      py::arg("folder"), "Where the CUDA library looks for cuBLAS before it asks the system.");
+  m.def("fail_cuda_allocation", fail_cuda_allocation, py::arg("after"),
+        "For tests: of the next allocations on CUDA devices, the one after `after` more fails; negative: none does.");
   m.def(
       "last_kernel", [] { return last_kernel; }, "The kernel that this thread's last run_op ran: \"rms_norm/avx2\".");
 }

@@ -270,11 +270,16 @@ void bind_run(py::module_& m) {
       "The graph of a file's model, without reading its weights.");
 
   py::class_<Model, std::shared_ptr<Model>>(m, "Model")
-      .def(py::init([](std::shared_ptr<File> file, const std::string& target, int threads, bool exact) {
+      .def(py::init([](std::shared_ptr<File> file, const std::string& target, int threads, bool exact,
+                       const std::string& device) {
              py::gil_scoped_release release;
-             return std::make_shared<Model>(file, cpu_backend(target, threads), exact);
+             return std::make_shared<Model>(file, backend_for(device, target, threads), exact);
            }),
-           py::arg("file"), py::arg("target") = "", py::arg("threads") = 0, py::arg("exact") = false)
+           py::arg("file"), py::arg("target") = "", py::arg("threads") = 0, py::arg("exact") = false,
+           py::arg("device") = "cpu")
+      .def(
+          "fault", [](const Model& model) { fault_cuda_device(*model.backend); },
+          "For tests, in a process of their own: breaks the model's CUDA device as a faulty kernel would.")
       .def_property_readonly("graph", [](const Model& model) { return to_python(model.graph); })
       .def_property_readonly("config", [](const Model& model) { return config_dict(model.config); })
       .def_property_readonly("backend", [](const Model& model) { return model.backend->name(); })

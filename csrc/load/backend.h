@@ -45,4 +45,17 @@ class Backend {
 // The CPU, with a pool of `threads` threads and kernels at or below `target`.
 std::shared_ptr<Backend> cpu_backend(const std::string& target, int threads);
 
+// CUDA device number `device`, through the library beside the core; raises DeviceError with the reason. `target`:
+// "cuda" or empty for cutaway's own kernels, "cublas" for cuBLAS where it has the op. `threads` unpack weights on
+// loading.
+std::shared_ptr<Backend> cuda_backend(int device, const std::string& target, int threads);
+
+// "cpu", "cuda" (device 0) or "cuda:N".
+std::shared_ptr<Backend> backend_for(const std::string& device, const std::string& target, int threads);
+
+// For tests: the allocation after the next `after` on any CUDA device fails; negative: none does.
+void fail_cuda_allocation(int64_t after);
+// For tests: puts a CUDA device in the state that a kernel's illegal access leaves, until the process ends.
+void fault_cuda_device(Backend& backend);
+
 }  // namespace cutaway

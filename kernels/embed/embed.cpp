@@ -22,7 +22,7 @@ Embed Embed::bind(const Call& call) {
           .V = w.shape[0],
           .D = w.shape[1],
           .format = w.format};
-  for (int64_t t = 0; t < a.T; ++t)
+  for (int64_t t = 0; call.host && t < a.T; ++t)
     if (a.ids[t] < 0 || a.ids[t] >= a.V)
       throw Error("InvalidTokenId",
                   std::string(call.who) + ": ids[" + std::to_string(t) + "] is " + std::to_string(a.ids[t]) +

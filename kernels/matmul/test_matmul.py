@@ -42,7 +42,7 @@ def test_rounded_activations(name):
         expected = definition.reference(blocks, w)
         magnitude = definition.magnitude(blocks, w, spread=w.spread)
         bits = set()
-        for kernel in ops.kernels("matmul"):
+        for kernel in ops.kernels("matmul", "cpu"):
             y = ops.matmul(blocks, w, target=kernel.split("/")[1])
             assert_agrees(y, expected, magnitude, definition.UNITS, f"{name} {kernel} T={T}")
             bits.add(y.tobytes())

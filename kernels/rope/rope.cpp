@@ -23,7 +23,7 @@ Rope Rope::bind(const Call& call) {
   const Tensor &positions = call.reads[1], &frequencies = call.weights[0];
   if (positions.format) throw Error("ArgumentError", std::string(call.who) + ": positions are not integers");
   if (frequencies.format) throw Error("ArgumentError", std::string(call.who) + ": frequencies are not float64");
-  for (int64_t t = 0; t < x[0]; ++t)
+  for (int64_t t = 0; call.host && t < x[0]; ++t)
     if (positions.i32()[t] < 0)
       throw Error("ArgumentError", std::string(call.who) + ": positions[" + std::to_string(t) + "] is " +
                                        std::to_string(positions.i32()[t]) + ", expected 0 or more");

@@ -5,6 +5,7 @@ from cutaway._core import __version__
 from cutaway.cache import ActivationCache
 from cutaway.check import check
 from cutaway.compare import compare
+from cutaway.devices import Device, devices
 from cutaway.formats import formats, pack, unpack
 from cutaway.gguf import write_gguf
 from cutaway.graph import Graph, Stage, Weight
@@ -18,6 +19,7 @@ from cutaway.text import Tokenizer, Tokens, Utf8Stream
 
 __all__ = [
     "ActivationCache",
+    "Device",
     "Generation",
     "Graph",
     "Model",
@@ -32,6 +34,7 @@ __all__ = [
     "check",
     "compare",
     "__version__",
+    "devices",
     "edit",
     "errors",
     "formats",

@@ -22,9 +22,13 @@ __all__: list[str] = [
     "check_max_tokens",
     "cores",
     "cpu",
+    "cuda_devices",
+    "cuda_targets",
     "default_target",
+    "fail_cuda_allocation",
     "formats",
     "last_kernel",
+    "look_for_cublas_in",
     "open_gguf",
     "ops",
     "pack_weight",
@@ -244,9 +248,18 @@ class PackedWeight:
 
 class Model:
     def __init__(
-        self, file: File, target: str = "", threads: typing.SupportsInt | typing.SupportsIndex = 0, exact: bool = False
+        self,
+        file: File,
+        target: str = "",
+        threads: typing.SupportsInt | typing.SupportsIndex = 0,
+        exact: bool = False,
+        device: str = "cpu",
     ) -> None: ...
     def arena_floats(self) -> int: ...
+    def fault(self) -> None:
+        """
+        For tests, in a process of their own: breaks the model's CUDA device as a faulty kernel would.
+        """
     def run_stage(
         self,
         stage: dict,
@@ -411,9 +424,24 @@ def cpu() -> str:
     The CPU's model name.
     """
 
+def cuda_devices() -> dict:
+    """
+    devices: name, compute capability, bytes of each; reason: why there is none.
+    """
+
+def cuda_targets(name: str) -> list[str]:
+    """
+    Targets of an op's CUDA kernels, where there is a device.
+    """
+
 def default_target() -> str:
     """
     The CPU target in use: the best, or CUTAWAY_TARGET.
+    """
+
+def fail_cuda_allocation(after: typing.SupportsInt | typing.SupportsIndex) -> None:
+    """
+    For tests: of the next allocations on CUDA devices, the one after `after` more fails; negative: none does.
     """
 
 def formats() -> list:
@@ -424,6 +452,11 @@ def formats() -> list:
 def last_kernel() -> str:
     """
     The kernel that this thread's last run_op ran: "rms_norm/avx2".
+    """
+
+def look_for_cublas_in(folder: str) -> None:
+    """
+    Where the CUDA library looks for cuBLAS before it asks the system.
     """
 
 def open_gguf(path: typing.Any, header_only: bool = False, limits: dict = {}) -> File:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cutaway import _core
-from cutaway.errors import ArgumentError, DeviceError, ModelNotFoundError
+from cutaway.devices import point_to_cublas
+from cutaway.errors import ArgumentError, ModelNotFoundError
 from cutaway.model import Model
 from cutaway.plan import plan_file
 
@@ -24,7 +25,7 @@ IN_PARTS = ("gemma3-270m",)
 def find(name: str | os.PathLike[str]) -> str:
     """The file that a name means: a path, `smollm2` or `gemma3-270m` (installed packages' models), `tiny:llama` or
     `tiny:gpt2` (bundled ones)."""
-    text = os.fspath(name)
+    text = os.fsdecode(name)
     if text.startswith("tiny:"):
         return str(_tiny(text[5:]))
     if text in PACKAGED and not os.path.exists(text):
@@ -82,12 +83,14 @@ def load(
 ) -> Model:
     """Loads a GGUF file (or the first part of a split one), or a model by name (see `find`). Never the network.
 
-    device    "cpu", or "cuda": raises DeviceError where there is none, never falls back
+    device    "cpu", "cuda" (the first device) or "cuda:1": raises DeviceError with the reason, never falls back
     n_ctx     most tokens of a sequence; default the model's own, at most 8192
-    numerics  "fast": activations are rounded to 8 bits for products with quantised weights; "exact": all in float32
+    numerics  "fast": activations are rounded to 8 bits for products with quantised weights; "exact": all in float32.
+              On CUDA weights are unpacked to float32 when loaded, and both mean exact: the model says so
     kv        format of keys and values: "f16" or "f32"; default f16 for fast, f32 for exact
-    threads   0: every core this process may use
-    target    CPU target: avx512vnni, avx512, avx2, scalar; default the best, or CUTAWAY_TARGET
+    threads   0: every core this process may use; on CUDA they only unpack weights
+    target    CPU target: avx512vnni, avx512, avx2, scalar; default the best, or CUTAWAY_TARGET. On CUDA: "cuda", the
+              default, whose rows do not depend on the tokens beside them, or "cublas" for the products
 
     Raises WeightLoadingError's family: ModelNotFoundError (E001), GGUFError (E002), UnsupportedModelError (E003),
     AllocationFailed (E004, with ct.plan's table) before any weight is read when it does not fit, ..
@@ -96,17 +99,23 @@ def load(
         raise ArgumentError(f"numerics is {numerics!r}, expected 'fast' or 'exact'")
     if kv not in (None, "f16", "f32"):
         raise ArgumentError(f"kv is {kv!r}, expected 'f16' or 'f32'")
-    if device != "cpu":
-        raise DeviceError(f"device {device!r} is not available: this build of cutaway has no CUDA library")
+    if not isinstance(device, str):
+        raise ArgumentError(f"device is {device!r}, expected 'cpu', 'cuda' or 'cuda:N'")
+    on_cuda = device.startswith("cuda")
+    if on_cuda and target == "cublas":
+        point_to_cublas()
     if n_ctx is not None and (not isinstance(n_ctx, int) or isinstance(n_ctx, bool) or not 1 <= n_ctx <= 16777216):
         raise ArgumentError(f"n_ctx is {n_ctx!r}, expected an integer from 1 to 16777216")
     if not isinstance(threads, int) or isinstance(threads, bool):
         raise ArgumentError(f"threads is {threads!r}, expected an integer, 0 for all cores")
     file = _core.open_gguf(find(path))
-    plan_file(file, n_ctx=n_ctx, numerics=numerics, kv=kv).check()
-    core = _core.Model(file, target, threads, numerics == "exact")
+    if not on_cuda:
+        plan_file(file, n_ctx=n_ctx, numerics=numerics, kv=kv).check()
+    core = _core.Model(file, target, threads, numerics == "exact" or on_cuda, device)
     context = core.config["context"]
-    options: dict[str, Any] = {"target": target or _core.default_target(), "threads": threads or _core.cores()}
+    options: dict[str, Any] = {"target": target or ("cuda" if on_cuda else _core.default_target())}
+    if not on_cuda:
+        options["threads"] = threads or _core.cores()
     return Model(
         core,
         file,

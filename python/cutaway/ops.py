@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cutaway import _core, errors
+from cutaway.devices import point_to_cublas
 
 if TYPE_CHECKING:
     import inspect
@@ -58,10 +59,15 @@ class Stored:
         return self.values if dtype is None else self.values.astype(dtype)
 
 
-def kernels(name: str) -> list[str]:
-    """The kernels of an op that this machine runs, best first: `["rms_norm/avx512", ..., "rms_norm/scalar"]`."""
+def kernels(name: str, device: str | None = None) -> list[str]:
+    """The kernels of an op that this machine runs: the CPU's, best first, then CUDA's where there is a device:
+    `["matmul/avx512", ..., "matmul/scalar", "matmul/cuda", "matmul/cublas"]`. device: only "cpu" or only "cuda"."""
+    if device not in (None, "cpu", "cuda"):
+        raise errors.ArgumentError(f"device is {device!r}, expected None, 'cpu' or 'cuda'")
     runnable = _core.targets()
-    return [f"{name}/{target}" for target in describe(name)["targets"] if target in runnable]
+    cpu = [target for target in describe(name)["targets"] if target in runnable and device != "cuda"]
+    cuda = _core.cuda_targets(name) if device != "cpu" else []
+    return [f"{name}/{target}" for target in (*cpu, *cuda)]
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -126,6 +132,8 @@ def _function(name: str) -> Any:
         if name in MATRIX_OPS:
             weights = [Stored.of(w).packed if a != "?bias" else w for a, w in zip(op["weights"], weights, strict=True)]
         attributes = {a: given[a] for a in (argument.removeprefix("?") for argument in op["attributes"])}
+        if given["target"] == "cublas":
+            point_to_cublas()
         out = _core.run_op(name, reads, weights, attributes, given["target"] or "", given["threads"])
         return out.view(definition(name).BLOCK)[..., 0] if name == "quantize_q8" else out
 

@@ -123,7 +123,10 @@ def plan(
     from cutaway.loading import find  # which calls plan_file
 
     if device != "cpu":
-        raise DeviceError(f"device {device!r} is not available: this build of cutaway has no CUDA library")
+        raise DeviceError(
+            f"ct.plan counts the CPU's memory only, got device {device!r}",
+            hint="ct.load on a CUDA device raises AllocationFailed (E004) where the weights do not fit",
+        )
     if numerics not in ("fast", "exact"):
         raise ArgumentError(f"numerics is {numerics!r}, expected 'fast' or 'exact'")
     if kv not in (None, "f16", "f32"):

@@ -131,7 +131,10 @@ def probe(
                 if op in ("matmul", "gated_matmul") and formats.module(fmt).BLOCK > 1:
                     cases.append((label + " q8", [quantize_q8.reference(reads[0])], weights, attributes))
     rows = [
-        _judge(name, op, t, reads, weights, attributes) for name, reads, weights, attributes in cases for t in targets
+        _judge(name, op, t, reads, weights, attributes)
+        for name, reads, weights, attributes in cases
+        for t in targets
+        if t not in ("cuda", "cublas") or reads[0].dtype != quantize_q8.BLOCK  # CUDA takes no rounded activations
     ]
     return Report(f"{kernel} alone", "isolate", rows)
 

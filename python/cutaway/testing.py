@@ -64,12 +64,12 @@ def check_kernel(op: str, cases: Iterable[Case], targets: Iterable[str] | None =
 
     Each output agrees with the reference within the op's UNITS; all targets and both 1 and 2 threads give the same
     bits; every element is written and nothing beside them; inputs need no alignment; and no input is changed.
-    targets: those to run; default: the one that CUTAWAY_TARGET forces, or all that run here.
+    targets: those to run; default: the CPU target that CUTAWAY_TARGET forces, or all of the CPU that run here.
     """
     from cutaway import _core, ops
 
     definition = ops.definition(op)
-    kernels = [name.split("/")[1] for name in ops.kernels(op)]
+    kernels = [name.split("/")[1] for name in ops.kernels(op, "cpu")]
     forced = os.environ.get("CUTAWAY_TARGET")
     chosen = list(targets) if targets is not None else [forced] if forced else kernels
     worst = 0.0
