@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -15,8 +16,8 @@ namespace cutaway {
 
 class Cursor {
  public:
-  static constexpr const char* limit_exceeded = "LimitExceededError";
-  static constexpr const char* truncated = "TruncatedFileError";
+  static constexpr std::string_view limit_exceeded = "LimitExceededError";
+  static constexpr std::string_view truncated = "TruncatedFileError";
 
   Cursor(const File::Handle& handle, const std::string& path, uint64_t cap)
       : handle_(handle), path_(path), cap_(cap), end_(std::min(handle.size, cap)) {}
@@ -26,15 +27,15 @@ class Cursor {
   const std::string& path() const { return path_; }
 
   // Every refusal of a reader: who, what, and the byte offset.
-  [[noreturn]] void fail(const char* kind, uint64_t at, const std::string& message, std::string hint = "",
+  [[noreturn]] void fail(std::string_view kind, uint64_t at, const std::string& message, std::string hint = "",
                          Details details = {}) const {
     details.push_back({"path", path_});
     details.push_back({"offset", at});
     for (const char* unfinished : {".part", ".incomplete", ".crdownload", ".tmp"})
       if (hint.empty() && kind == truncated && path_.ends_with(unfinished))
         hint = "its name says that the download did not finish";
-    throw Error(kind, printable(path_, 400) + ": " + message + " (byte offset " + std::to_string(at) + ")", hint,
-                details);
+    throw Error(std::string(kind), printable(path_, 400) + ": " + message + " (byte offset " + std::to_string(at) + ")",
+                hint, details);
   }
 
   // Raises unless n more bytes are there.
@@ -62,7 +63,7 @@ class Cursor {
   }
 
   // A length-prefixed string; one longer than `cap` is refused as `kind`.
-  std::string string(const char* what, uint64_t cap, const char* kind) {
+  std::string string(const char* what, uint64_t cap, std::string_view kind) {
     uint64_t at = pos_;
     auto n = get<uint64_t>(what);
     if (n > cap)
