@@ -55,7 +55,7 @@ sanitize: $(VENV)/.test $(VENV)/.smollm2  ## CPU tests under AddressSanitizer an
 lint: $(VENV)/.dev  ## formatting, types, the compiled module's signatures, baseline code
 	$(py) -m ruff check .
 	$(py) -m ruff format --check .
-	$(VENV)/bin/clang-format --dry-run -Werror $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
+	@$(VENV)/bin/clang-format --dry-run -Werror $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 	$(py) -m mypy
 	PYTHON=$(py) tools/stubs.sh --check
 	tools/baseline.sh build/cp3*
