@@ -135,10 +135,10 @@ struct BoundSession {
   struct Lock {
     BoundSession& s;
     explicit Lock(BoundSession& session) : s(session) {
-      if (s.busy.exchange(true)) throw Error("SessionBusyError", "this session is running another call");
+      if (s.busy.exchange(true)) throw Error("SessionBusyError", "the session is running another call");
       if (!s.it) {
         s.busy = false;
-        throw Error("SessionClosedError", "this session was closed");
+        throw Error("SessionClosedError", "the session was closed");
       }
     }
     ~Lock() { s.busy = false; }
@@ -345,7 +345,7 @@ void bind_run(py::module_& m) {
       .def("workspace_bytes", [](BoundSession& s) { return BoundSession::Lock(s).s.it->workspace_bytes(); })
       .def("sequences", [](BoundSession& s) { return BoundSession::Lock(s).s.it->sequences(); })
       .def("close", [](BoundSession& s) {
-        if (s.busy.exchange(true)) throw Error("SessionBusyError", "this session is running another call");
+        if (s.busy.exchange(true)) throw Error("SessionBusyError", "the session is running another call");
         s.it.reset();
         s.busy = false;
       });

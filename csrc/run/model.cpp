@@ -33,7 +33,7 @@ std::shared_ptr<const Model> Model::with_graph(Graph g) const {
   return std::shared_ptr<const Model>(new Model(*this, std::move(g)));
 }
 
-void Model::load_weights(const std::function<void(double)>&) {
+void Model::load_weights() {
   for (const Stage& stage : graph.stages)
     for (size_t i = 0; i < stage.weights.size(); ++i) weight(*find_op(stage.op), i, stage.weights[i]);
 }

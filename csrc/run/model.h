@@ -36,7 +36,7 @@ class Model {
 
  private:
   Model(const Model& other, Graph graph);
-  void load_weights(const std::function<void(double)>& progress = {});
+  void load_weights();
   bool takes_q8(const WeightRef& ref) const;
 
   std::shared_ptr<Weights> weights_;

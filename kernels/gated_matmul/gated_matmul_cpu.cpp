@@ -1,5 +1,6 @@
 #include "gated_matmul.h"
 #include "matmul/strip.h"
+#include "silu_mul/lanes.h"
 
 namespace cutaway::CUTAWAY_TARGET {
 namespace {
@@ -14,7 +15,7 @@ void tile(const GatedMatmul& a, const Strip& gate, const Strip& up, int64_t s, i
   multiply_strip<TOKENS>(up, x, blocks, m.K, linear);
   const int64_t first = s * kStripRows, rows = m.N - first;
   for (int i = 0; i < TOKENS; ++i) {
-    f32x16 y = pre[i] / (broadcast(1.0f) + exp(broadcast(0.0f) - pre[i])) * linear[i];
+    f32x16 y = silu_mul(pre[i], linear[i]);
     if (rows >= kStripRows) store(a.y + (t + i) * m.N + first, y);
     else store_first(a.y + (t + i) * m.N + first, y, static_cast<int>(rows));
   }

@@ -1,13 +1,9 @@
+#include "lanes.h"
 #include "silu_mul.h"
-#include "simd.h"
 
 #include <algorithm>
 
 namespace cutaway::CUTAWAY_TARGET {
-
-CUTAWAY_INLINE f32x16 silu_mul(f32x16 pre, f32x16 linear) {
-  return pre / (broadcast(1.0f) + exp(broadcast(0.0f) - pre)) * linear;
-}
 
 void silu_mul(const SiluMul& a, int64_t begin, int64_t end, std::byte*) {
   const int64_t last = std::min(end * SiluMul::kUnit, a.n);

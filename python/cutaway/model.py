@@ -215,8 +215,7 @@ class Model:
 
     def _forward(self, tokens: TokensLike, **options: Any) -> tuple[Forward, list[np.ndarray]]:
         arrays, _ = self._token_arrays(tokens)
-        n_ctx = max(self.n_ctx, 1)
-        with self.session(n_ctx, len(arrays)) as s:
+        with self.session(sequences=len(arrays)) as s:
             return s.forward(arrays, **options), arrays
 
     def _batched(self, logits: np.ndarray, arrays: list[np.ndarray]) -> np.ndarray:

@@ -75,7 +75,7 @@ class Session:
         order = {name: i for i, name in enumerate(watch or [])}
         lengths = [len(t) for t in tokens]
         captures = sorted(out["captures"], key=lambda c: order[c["name"]])
-        for c in captures:  # the core gives lengths by pass, and long prompts go through in several
+        for c in captures:  # the core leaves sequences without new tokens out of its lists
             given = iter(c["positions"])
             c["positions"] = [next(given) if n else 0 for n in lengths] if c["positions"] else []
             c["tokens"] = lengths
@@ -104,7 +104,7 @@ class Session:
         self._core.rewind(sequence, length)
 
     def fork(self, sequence: int = 0) -> int:
-        """Copies a sequence inside this session; returns the copy's number."""
+        """Copies a sequence; returns the copy's number."""
         return self._core.fork(sequence)
 
     def close(self) -> None:
