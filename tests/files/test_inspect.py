@@ -1,0 +1,93 @@
+"""ct.inspect: what a header says, as values, as JSON and in print."""
+
+import json
+import os
+import time
+
+import cutaway as ct
+import pytest
+from cutaway.errors import MappingError
+from files.build import F16, METADATA, build, u64
+from files.opening import TINY, put
+
+
+def test_inspect_a_real_file():
+    info = ct.inspect(TINY / "llama/llama-F16.gguf")
+    expected = {
+        "architecture": "llama",
+        "layers": 4,
+        "width": 64,
+        "heads": 4,
+        "kv_heads": 2,
+        "head_width": 16,
+        "feed_forward": 160,
+    }
+    expected |= {
+        "context": 512,
+        "vocabulary": 1024,
+        "tokenizer": "gpt2",
+        "chat_template": False,
+        "tied_head": False,
+        "experts": None,
+    }
+    summary = info.summary()
+    assert {key: summary[key] for key in expected} == expected
+    assert info.missing() == [] and info.key("llama.block_count") == 4
+    assert [row["layer"] for row in info.layers()] == [None, 0, 1, 2, 3]
+    assert (
+        sum(row["bytes"] for row in info.layers())
+        == sum(row["bytes"] for row in info.formats())
+        == sum(t["bytes"] for t in info.tensors())
+    )
+    assert {row["format"]: row["bits_per_weight"] for row in info.formats()} == {"f16": 16.0, "f32": 32.0}
+    assert len(info.tensors("blk.0.*")) == 9 and info.tensors("blk.0.attn_q.weight")[0]["shape"] == [64, 64]
+    assert info.tensors(sort="bytes")[0]["bytes"] == 131072
+    text = repr(info)
+    for words in (
+        "llama-F16.gguf: gguf v3, 623.3 KiB, 39 tensors",
+        "1024, byte-level BPE",
+        "4 of width 16, 2 for keys and values",
+    ):
+        assert words in text
+    with pytest.raises(MappingError, match="near it: llama.block_count"):
+        info.key("llama.blok_count")
+
+
+def test_inspect_to_json(tmp_path):
+    info = ct.inspect(
+        put(tmp_path, build(METADATA | {"nan": ("f32", float("nan")), "long": ("u8[]", list(range(17)))}))
+    )
+    plain = json.loads(info.to_json(), parse_constant=lambda word: pytest.fail(word))
+    assert plain["metadata"]["nan"] == "nan" and plain["metadata"]["long"] == {
+        "type": "u8[]",
+        "length": 17,
+        "first": list(range(16)),
+    }
+    assert json.loads(info.to_json(arrays=None))["metadata"]["long"] == list(range(17))
+    assert plain["tensors"] == info.tensors().to_dict() and plain["types"]["long"] == "u8[]"
+    assert list(plain) == (
+        ["path", "parts", "kind", "bytes", "header_bytes", "summary", "missing", "warnings"]
+        + ["metadata", "types", "formats", "layers", "tensors"]
+    )
+
+
+def test_inspect_says_what_cannot_run(tmp_path):
+    metadata = {"general.architecture": ("string", "mamba"), "tokenizer.ggml.model": ("string", "rwkv")}
+    missing = ct.inspect(put(tmp_path, build(metadata, {}))).missing()
+    assert [line.split()[0:2] for line in missing] == [
+        ["architecture", "mamba"],
+        ["tokenizer", "rwkv"],
+        ["there", "are"],
+    ]
+
+
+def test_inspect_a_large_file_at_once(tmp_path):
+    """20 GB of tensors, sparse: nothing but the header is read."""
+    path = put(
+        tmp_path,
+        build({"general.architecture": ("string", "llama")}, {"w": ((1,), F16)}, {"tensor.0.ne.0": u64(10**10)}),
+    )
+    os.truncate(path, 20 * 10**9 + 4096)
+    start = time.perf_counter()
+    assert ct.inspect(path).formats()[0]["bytes"] == 20 * 10**9
+    assert time.perf_counter() - start < 0.1
