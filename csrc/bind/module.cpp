@@ -1,5 +1,6 @@
 // The compiled module cutaway._core: names and arrays for Python, one exception translator, nothing else.
 #include "base/error.h"
+#include "base/json.h"
 #include "base/machine.h"
 #include "bind/bind.h"
 
@@ -41,6 +42,24 @@ void raise(const Error& error) {
   PyErr_SetObject(type.ptr(), raised.ptr());
 }
 
+py::object to_python(const Json& json) {
+  if (const auto* members = json.object()) {
+    py::dict out;
+    for (const JsonMember& member : *members) out[py::str(member.key)] = to_python(member.value);
+    return out;
+  }
+  if (const auto* values = json.array()) {
+    py::list out;
+    for (const Json& value : *values) out.append(to_python(value));
+    return out;
+  }
+  if (const auto* text = json.string()) return py::str(*text);
+  if (const auto flag = json.boolean()) return py::bool_(*flag);
+  if (const auto integer = json.integer()) return py::int_(*integer);
+  if (const auto real = json.number()) return py::float_(*real);
+  return py::none();
+}
+
 }  // namespace
 
 void bind_base(py::module_& m) {
@@ -52,6 +71,14 @@ void bind_base(py::module_& m) {
       "cores", [] { return machine().cores; }, "Cores this process may use.");
   m.def(
       "default_target", [] { return default_target(); }, "The CPU target in use: the best, or CUTAWAY_TARGET.");
+  m.def(
+      "parse_json",
+      [](const py::bytes& text, size_t depth, size_t values) {
+        return to_python(parse_json(std::string_view(text), "text", "ModelFormatError",
+                                    {.bytes = size_t{1} << 28, .depth = depth, .values = values}));
+      },
+      py::arg("text"), py::arg("depth") = JsonLimits{}.depth, py::arg("values") = JsonLimits{}.values,
+      "The value of a JSON text as the readers of files take it: strictly, within caps.");
 }
 
 }  // namespace cutaway

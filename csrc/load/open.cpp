@@ -150,6 +150,20 @@ void read_at(const File::Handle& handle, const std::string& path, uint64_t offse
   }
 }
 
+std::string read_whole(const std::string& path, uint64_t most) {
+  File file;  // closes the handle
+  file.handles.push_back(open_regular(path));
+  const uint64_t size = file.handles[0].size;
+  if (size > most)
+    throw Error(
+        "LimitExceededError",
+        printable(path, 400) + " has " + std::to_string(size) + " bytes, expected at most " + std::to_string(most), "",
+        {{"path", path}, {"limit", std::string("file_bytes")}, {"value", size}});
+  std::string bytes(size, '\0');
+  read_at(file.handles[0], path, 0, size, bytes.data());
+  return bytes;
+}
+
 LooksLike looks_like(const std::string& head) {
   auto starts = [&](const std::string& magic) { return head.starts_with(magic); };
   size_t text = head.find_first_not_of(" \t\r\n");

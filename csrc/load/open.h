@@ -17,6 +17,9 @@ void check_unchanged(const File::Handle& handle, const std::string& path);
 // Exactly `bytes` bytes at `offset`, or TruncatedFileError.
 void read_at(const File::Handle& handle, const std::string& path, uint64_t offset, uint64_t bytes, void* out);
 
+// All of a regular file; more than `most` bytes raise LimitExceededError.
+std::string read_whole(const std::string& path, uint64_t most);
+
 // What the first bytes of a file that is not GGUF look like ("an HTML page: ..."), with the hint that goes with it.
 struct LooksLike {
   std::string what, hint;

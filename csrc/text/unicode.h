@@ -1,9 +1,10 @@
-// Code points: strict UTF-8 and the few classes that pre-tokenisers ask for.
+// Code points: the few classes that pre-tokenisers ask for.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
+
+#include "base/utf8.h"
 
 namespace cutaway {
 
@@ -23,22 +24,5 @@ inline bool is_number(CharClass c) { return c == CharClass::N; }
 inline bool is_white(CharClass c) { return c == CharClass::white; }
 // [^\s\p{L}\p{N}]
 inline bool is_symbol(CharClass c) { return c == CharClass::other || c == CharClass::M; }
-
-// What a first byte promises: the length of its character, and the range its second byte must lie in, which is what
-// keeps out overlong forms, surrogates and everything above U+10FFFF (Unicode, table 3-7). length 0: no first byte.
-struct Utf8Lead {
-  int length;
-  uint8_t low, high;
-};
-Utf8Lead utf8_lead(uint8_t byte);
-
-struct Utf8Char {
-  char32_t code = 0;
-  uint32_t bytes = 0;  // 0: ill-formed here, or the end
-};
-Utf8Char decode_utf8(std::string_view text, size_t at);
-
-// Index of the first byte that begins no well-formed character; npos when all is well.
-size_t find_invalid_utf8(std::string_view text);
 
 }  // namespace cutaway

@@ -32,6 +32,7 @@ __all__: list[str] = [
     "open_gguf",
     "ops",
     "pack_weight",
+    "parse_json",
     "philox4x32",
     "read_config",
     "read_graph",
@@ -472,6 +473,15 @@ def ops() -> list:
 def pack_weight(format: str, raw: numpy.ndarray, K: typing.SupportsInt | typing.SupportsIndex) -> PackedWeight:
     """
     Stored rows, uint8 [N, row_bytes], laid out for matmul and embed.
+    """
+
+def parse_json(
+    text: bytes,
+    depth: typing.SupportsInt | typing.SupportsIndex = 64,
+    values: typing.SupportsInt | typing.SupportsIndex = 16777216,
+) -> typing.Any:
+    """
+    The value of a JSON text as the readers of files take it: strictly, within caps.
     """
 
 def philox4x32(

@@ -1,4 +1,4 @@
-#include "text/unicode.h"
+#include "base/utf8.h"
 
 #include <cstring>
 
@@ -45,6 +45,22 @@ size_t find_invalid_utf8(std::string_view text) {
     at += bytes;
   }
   return std::string_view::npos;
+}
+
+void append_utf8(char32_t code, std::string& out) {
+  const auto tail = [&](int shift) { out += static_cast<char>(0x80 | (code >> shift & 0x3F)); };
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xC0 | code >> 6);
+    tail(0);
+  } else if (code < 0x10000) {
+    out += static_cast<char>(0xE0 | code >> 12);
+    tail(6), tail(0);
+  } else {
+    out += static_cast<char>(0xF0 | code >> 18);
+    tail(12), tail(6), tail(0);
+  }
 }
 
 }  // namespace cutaway
