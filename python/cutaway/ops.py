@@ -20,13 +20,7 @@ if TYPE_CHECKING:
     import inspect
 
 _TABLE: dict[str, dict[str, Any]] = {op["name"]: op for op in _core.ops()}
-
-
 MATRIX_OPS = ("matmul", "gated_matmul", "embed")  # their weights are matrices, in any format
-
-
-class UnknownOp(errors.ArgumentError, AttributeError):
-    """There is no op of this name. details: name, matches."""
 
 
 class Stored:
@@ -78,7 +72,7 @@ def describe(name: str) -> dict[str, Any]:
 
     matches = difflib.get_close_matches(name, _TABLE, n=3)
     hint = f"did you mean {' or '.join(matches)}?" if matches else f"there are {', '.join(sorted(_TABLE))}"
-    raise UnknownOp(f"there is no op {name!r}", hint=hint, name=name, matches=matches)
+    raise errors.UnknownOp(f"there is no op {name!r}", hint=hint, name=name, matches=matches)
 
 
 def definition(name: str) -> Any:

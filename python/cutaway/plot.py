@@ -6,6 +6,8 @@ import html
 import math
 from typing import Any
 
+from cutaway.errors import UnsupportedOperation
+
 STYLE = """
 .cutaway { font: 13px/1.4 system-ui, sans-serif; color: #222; background: #fff; max-width: 1100px; padding: 2px 6px }
 .cutaway table { border-collapse: collapse; font-family: ui-monospace, monospace; font-size: 12px }
@@ -59,12 +61,21 @@ def _title(report: Any) -> str:
     return f"{report.title}, mode {report.mode}"
 
 
-def ladder(report: Any, ax: Any = None) -> Any:
-    """Stages in order (x), error on log y, tolerance as a band, the first wrong stage marked. Returns the axes."""
-    if ax is None:
+def _new_axes(width: float, height: float) -> Any:
+    """Axes of a figure of their own, in inches. Raises UnsupportedOperation without Matplotlib."""
+    try:
         import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise UnsupportedOperation(f"plots need Matplotlib: {error}", hint="pip install 'cutaway[plot]'") from error
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
-        _, ax = plt.subplots(figsize=(11, 4), layout="constrained")
+
+def ladder(report: Any, ax: Any = None) -> Any:
+    """Stages in order (x), error on log y, tolerance as a band, the first wrong stage marked. Returns the axes.
+
+    Raises UnsupportedOperation where `ax` is None and Matplotlib (extra `plot`) is not installed."""
+    if ax is None:
+        ax = _new_axes(11, 4)
     if not report.rows:
         ax.set_title(_title(report), fontsize=10, loc="left")
         return ax
@@ -130,9 +141,7 @@ def stage_table(report: Any, ax: Any = None, most: int = 60) -> Any:
     starts = [1 + sum(w + 2 for w in widths[:i]) for i in range(len(widths))]
     total = starts[-1] + widths[-1] + 1
     if ax is None:
-        import matplotlib.pyplot as plt
-
-        _, ax = plt.subplots(figsize=(total * 0.083, 0.8 + 0.17 * len(cells)), layout="constrained")
+        ax = _new_axes(total * 0.083, 0.8 + 0.17 * len(cells))
     box = ax.get_window_extent()
     inches = box.width / ax.figure.dpi, box.height / ax.figure.dpi
     # A character of DejaVu Sans Mono is 0.602 of its size wide.

@@ -104,11 +104,14 @@ def probe(
 ) -> Report:
     """Runs a kernel ("matmul", or "matmul/avx2" for one target) and compares it with its reference.
 
-    shapes   (T, width) of the made inputs
+    target   one of `ops.kernels(kernel)`; default: all of them
+    shapes   (T, width) of the made inputs; default: SHAPES
     format   of the weights of matmul, gated_matmul, embed; default: all of them
+    seed     of the made inputs
     model    with tokens: the inputs are those of the model's own stages of this op, at `stage` (a filter) or everywhere
 
-    Returns a Report with a row per case and target. Raises ArgumentError for unknown ops and stages."""
+    Returns a Report with a row per case and target. Raises UnknownOp; ArgumentError for targets, shapes, formats and
+    stages that are none."""
     op, _, named = kernel.partition("/")
     if target and named and target != named:
         raise ArgumentError(f"kernel {kernel!r} and target {target!r} name two targets")
@@ -117,12 +120,21 @@ def probe(
     if one and one not in available:
         ops._core.run_op(op, *make_inputs(op, 1, 64, "f32", np.random.default_rng(0)), one)  # says why it cannot
     targets = [one] if one else available
+    if format and op not in ops.MATRIX_OPS:
+        raise ArgumentError(f"{op} has no weights in a format, got format {format!r}",
+                            hint=f"{', '.join(ops.MATRIX_OPS)} have")  # fmt: skip
+    shapes = list(SHAPES if shapes is None else shapes)
+    for shape in shapes:
+        if len(shape) != 2 or not all(isinstance(n, int) and n >= 1 for n in shape):
+            raise ArgumentError(f"a shape is {list(shape)}, expected (T, width), two integers from 1")
+    if not shapes:
+        raise ArgumentError("shapes is empty, expected at least one (T, width)")
     if model is not None:
         cases = _captured(op, model, tokens, stage)
     else:
         chosen = [format] if format else list(formats.names()) if op in ops.MATRIX_OPS else ["f32"]
         cases = []
-        for T, width in shapes or SHAPES:
+        for T, width in shapes:
             for fmt in chosen:
                 rng = np.random.default_rng([seed, T, width])
                 reads, weights, attributes = make_inputs(op, T, width, fmt, rng)

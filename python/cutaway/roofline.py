@@ -1,4 +1,4 @@
-"""This machine's measured peaks, and costs as shares of them."""
+"""This machine's measured memory peak, of which speeds are a share."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Peak:
     method: str
 
     def to_dict(self) -> dict[str, Any]:
+        """Its fields as plain values."""
         return asdict(self)
 
 

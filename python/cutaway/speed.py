@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cutaway import names
-from cutaway.errors import ArgumentError
+from cutaway.errors import ArgumentError, ForwardPassFailed, UnsupportedOperation
 from cutaway.model import Model
 from cutaway.roofline import Peak, read_bandwidth
 from cutaway.session import Session
@@ -57,10 +57,11 @@ class LlamaCpp:
     def _decode(self, ids: np.ndarray) -> None:
         tokens = (self.lib.llama_token * len(ids))(*ids.tolist())
         if code := self.lib.llama_decode(self.llm.ctx, self.lib.llama_batch_get_one(tokens, len(ids))):
-            raise ArgumentError(f"llama_decode returned {code}")
+            raise ForwardPassFailed(f"llama_decode returned {code} for {len(ids)} tokens")
         self.lib.llama_get_logits(self.llm.ctx)  # waits for them
 
     def times(self, prompt: np.ndarray, new: np.ndarray) -> Times:
+        """One run from an empty cache: int32 ids [T] of the prompt at once, then those of `new` one by one."""
         self.lib.llama_memory_clear(self.lib.llama_get_memory(self.llm.ctx), True)
         started = time.perf_counter()
         for at in range(0, len(prompt), 512):  # its n_batch
@@ -103,7 +104,14 @@ def measure(
     peers  also run llama.cpp where llama_cpp can be imported; the reason where not is under "peer_absent"
 
     Keys: model, manifest, prompt, new, runs, peak, bytes_per_token, sides[name] (prefill_tok_s, decode_tok_s,
-    decode_tok_s_runs, gbs, share), watched, ratios, peer_absent."""
+    decode_tok_s_runs, gbs, share), watched, ratios, peer_absent. Speeds are tokens a second, gbs 1e9 bytes a second.
+
+    Raises ArgumentError for counts below 1 or beyond n_ctx; UnsupportedOperation for a model on a CUDA device, whose
+    memory peak nobody measures yet."""
+    if not model.device.startswith("cpu"):
+        raise UnsupportedOperation(
+            f"bench measures the CPU, and {model.name} is on {model.device}", hint='load it with device="cpu"'
+        )
     for name, n in (("prompt", prompt), ("new", new), ("runs", runs)):
         if n < 1:
             raise ArgumentError(f"{name} is {n}, expected at least 1")

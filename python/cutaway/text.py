@@ -24,7 +24,6 @@ class Tokens:
     """Token ids, with the bytes each stands for.
 
     ids        int32 array [T], read-only
-    pieces     the bytes of each token, a list as long as ids; they may cut a character in two
     bos_added  whether encode() put a BOS in front, which then is ids[0]
     """
 
@@ -36,9 +35,11 @@ class Tokens:
 
     @property
     def pieces(self) -> list[bytes]:
+        """The bytes of each token, as long as ids; they may cut a character in two."""
         return [self._tokenizer.piece(int(i)) for i in self.ids]
 
     def tolist(self) -> list[int]:
+        """The ids as a list."""
         return self.ids.tolist()
 
     def __len__(self) -> int:
@@ -61,14 +62,12 @@ class Tokens:
         return self.ids.astype(wanted) if copy or wanted != self.ids.dtype else self.ids
 
     def __repr__(self) -> str:
-        shown = [
-            f"{i} {_core_text(piece)!r}" for i, piece in zip(self.ids[:32].tolist(), self.pieces[:32], strict=True)
-        ]
+        shown = [f"{i} {_text_or_bytes(self._tokenizer.piece(i))!r}" for i in self.ids[:32].tolist()]
         more = f", ... {len(self) - 32} more" if len(self) > 32 else ""
         return f"Tokens({len(self)}{', BOS added' if self.bos_added else ''}: {', '.join(shown)}{more})"
 
 
-def _core_text(piece: bytes) -> str | bytes:
+def _text_or_bytes(piece: bytes) -> str | bytes:
     """A piece as str where it is one; bytes where it cuts a character."""
     try:
         return piece.decode("utf-8")
@@ -147,17 +146,23 @@ def _invalid(index: int, value: Any, vocab_size: int) -> InvalidTokenId:
 
 
 class Tokenizer:
-    """Text <-> token ids, by the tables of a model file (cutaway's File, or a path)."""
+    """Text <-> token ids, by the tables of a model file, of which only the header is read.
+
+    file  a path, a name as ct.load takes it ("tiny:llama"), or a file that is open already
+
+    Raises ModelNotFoundError and the other errors of ct.inspect; TokenizerFormatError (E002), ConfigError or
+    UnsupportedModelError (E003) for tables that are damaged, at odds or of a kind that we do not speak."""
 
     def __init__(self, file: Any) -> None:
-        self._core = _core.Tokenizer(file if isinstance(file, _core.File) else _core.open_gguf(file))
+        from cutaway.loading import find  # here, because loading knows models and models know tokenizers
+
+        opened = file if isinstance(file, _core.File) else _core.open_gguf(find(file), header_only=True)
+        self._core = _core.Tokenizer(opened)
 
     @property
     def kind(self) -> str:
         """ "gguf-bpe" (byte-level BPE) or "gguf-spm" (SentencePiece's BPE)."""
         return self._core.kind
-
-    tokenizer_kind = kind
 
     @property
     def pre(self) -> str:
@@ -166,6 +171,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
+        """Tokens of the vocabulary; ids are below it."""
         return self._core.vocab_size
 
     @property
@@ -175,14 +181,17 @@ class Tokenizer:
 
     @property
     def bos_id(self) -> int | None:
+        """The token that begins a text; None where the file names none."""
         return self._core.bos_id
 
     @property
     def eos_id(self) -> int | None:
+        """The token that ends a text, or None; `end_ids` has every one that ends generation."""
         return self._core.eos_id
 
     @property
     def eot_id(self) -> int | None:
+        """The token that ends a turn of a conversation, or None."""
         return self._core.eot_id
 
     @property
@@ -202,6 +211,7 @@ class Tokenizer:
 
     @property
     def chat_template(self) -> str | None:
+        """The template named "default", or None."""
         return self._core.chat_template
 
     def encode(
@@ -245,7 +255,7 @@ class Tokenizer:
         return self._core.decode(token_ids(ids, self.vocab_size), skip_special, start)
 
     def piece(self, id: int) -> bytes:
-        """The bytes of one token."""
+        """The bytes of one token. Raises InvalidTokenId (E007)."""
         return self._core.piece(int(token_ids(id, self.vocab_size)[0]))
 
     def token_id(self, text: str | bytes) -> int:
@@ -253,6 +263,7 @@ class Tokenizer:
         return self._core.token_id(text)
 
     def is_special(self, id: int) -> bool:
+        """Whether a token is a control token. Raises InvalidTokenId (E007)."""
         return self._core.is_special(int(token_ids(id, self.vocab_size)[0]))
 
     def roundtrip(self, text: str | bytes, parse_special: bool = False) -> RoundTrip:

@@ -1,5 +1,6 @@
 """What a tokenizer says of itself, begin tokens, special and added tokens, and the Tokens that it gives."""
 
+import cutaway as ct
 import numpy as np
 import pytest
 from cutaway.errors import ArgumentError, ConfigError, TokenizerFormatError, TokenNotFound
@@ -19,7 +20,7 @@ from cutaway.errors import ArgumentError, ConfigError, TokenizerFormatError, Tok
 )
 def test_what_the_file_says(vocabulary, name, kind, pre, size, bos, eos, add_bos, end, context):
     t = vocabulary(name)
-    assert (t.kind, t.tokenizer_kind, t.pre, t.vocab_size) == (kind, kind, pre, size)
+    assert (t.kind, t.pre, t.vocab_size) == (kind, pre, size)
     assert (t.bos_id, t.eos_id, t.add_bos, t.end_ids) == (bos, eos, add_bos, end)
     assert t.model_max_context == context
     assert t.is_special(t.bos_id) and not t.is_special(t.token_id("e"))
@@ -169,3 +170,8 @@ def test_tokens_behave_like_an_array(vocabulary):
     assert "Tokens(40: " in repr(t.encode("1 x" * 20, bos=False)) and ", ... 8 more)" in repr(
         t.encode("1 x" * 20, bos=False)
     )
+
+
+def test_a_tokenizer_by_a_models_name_or_path(tiny):
+    by_name, by_path = ct.Tokenizer("tiny:llama"), ct.Tokenizer(tiny("llama") / "llama-F16.gguf")
+    assert by_name.encode("And God").tolist() == by_path.encode("And God").tolist()
