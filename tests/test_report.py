@@ -3,10 +3,12 @@
 import json
 import math
 import re
+import sys
 from xml.etree import ElementTree
 
 import pytest
 from cutaway.compare import Row
+from cutaway.errors import ArgumentError, SaveError, UnsupportedOperation
 from cutaway.report import Report
 
 NOT_FINITE = {"units": math.inf, "rel": math.nan, "actual": math.nan, "ok": False}
@@ -103,7 +105,7 @@ def test_dict_is_valid_json_with_stable_keys(tmp_path):
     assert list(r.to_dict()["first"]) == [
         "stage", "op", "kernel", "reference", "units", "tolerance", "rel", "at", "actual", "expected", "ok", "verdict",
     ]  # fmt: skip
-    assert r.to_dict()["first"]["units"] == "inf" and r.to_dict()["first"]["rel"] is None
+    assert r.to_dict()["first"]["units"] == "inf" and r.to_dict()["first"]["rel"] == "nan"
     r.save(str(tmp_path / "r.json"))
     assert json.loads((tmp_path / "r.json").read_text()) == json.loads(text)
 
@@ -223,3 +225,25 @@ def test_stage_table_writes_every_cell_inside_its_axes(plt):
         for t in ax.texts:
             box = t.get_window_extent()
             assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1, t
+
+
+def test_a_row_by_its_stage():
+    assert report()["blocks.0.attn.q"].stage == "blocks.0.attn.q"
+    with pytest.raises(ArgumentError) as caught:
+        report()["blocks.0.atn.q"]
+    assert "blocks.0.attn.q" in caught.value.hint
+
+
+def test_a_page_that_cannot_be_written(tmp_path):
+    with pytest.raises(SaveError):
+        report().to_html(tmp_path)
+    with pytest.raises(SaveError):
+        report().save(tmp_path / "no" / "r.json")
+
+
+def test_plots_without_matplotlib_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(UnsupportedOperation) as caught:
+        report().plot()
+    assert "cutaway[plot]" in caught.value.hint

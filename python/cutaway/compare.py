@@ -18,6 +18,7 @@ from cutaway.errors import ArgumentError
 from cutaway.graph import Weight
 from cutaway.kernels.quantize_q8 import quantize_q8
 from cutaway.model import Model
+from cutaway.output import plain
 from cutaway.reference.numpy_executor import NumpyExecutor, shape_of
 from cutaway.report import Report
 from cutaway.testing import units_off
@@ -286,9 +287,5 @@ def compare(
 
 
 def row_dict(row: Row) -> dict[str, Any]:
-    """A row as plain values; what is not finite becomes text, so that it is valid JSON."""
-    out = {**asdict(row), "verdict": row.verdict}
-    return {
-        k: (v if not isinstance(v, float) or np.isfinite(v) else None if np.isnan(v) else str(v))
-        for k, v in out.items()
-    }
+    """A row as JSON has it; what is not finite becomes "nan", "inf" or "-inf"."""
+    return plain({**asdict(row), "verdict": row.verdict})

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cutaway.errors import ArgumentError
+from cutaway.output import table
 
 
 @dataclass
@@ -132,8 +133,7 @@ class Graph:
             shape = " ".join(a if n < 0 else f"{a}={n}" for a, n in zip(s.axes.split(), s.shape, strict=False))
             numbers = [f"{k}={v:g}" for k, v in s.attributes.items()]
             rows.append((s.name, shape, s.op, ", ".join(s.reads), ", ".join([w.tensor for w in s.weights] + numbers)))
-        widths = [max(len(r[i]) for r in rows) for i in range(5)]
-        return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
+        return table(rows)
 
     def __repr__(self) -> str:
         return f"Graph of {self.arch}: {len(self.stages)} stages, {self.L} layers\n{self.table()}"

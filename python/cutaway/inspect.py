@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cutaway import _core
-from cutaway.errors import MappingError
+from cutaway.errors import ArgumentError, MappingError
+from cutaway.output import escape, plain, table
 
 # The tokenizers we speak, as tokenizer.ggml.model names them.
 TOKENIZERS = {"gpt2": "byte-level BPE", "llama": "SentencePiece-style BPE"}
@@ -30,11 +31,6 @@ def inspect(path: str | os.PathLike[str], *, limits: Mapping[str, int] | None = 
     from cutaway.loading import find  # here, because loading knows models and models know graphs
 
     return Inspection(_core.open_gguf(find(path), header_only=True, limits=dict(limits or {})))
-
-
-def escape(text: str) -> str:
-    """Text from a file as it may be printed: nothing in it can move the cursor, reorder a line or break it."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
 
 
 class Metadata(Mapping[str, Any]):
@@ -75,17 +71,16 @@ class Rows(list[dict[str, Any]]):
             return "(none)"
         columns = list(self[0])
         cells = [[_cell(column, row[column]) for column in columns] for row in self]
-        widths = [max(len(line[i]) for line in [columns, *cells]) for i in range(len(columns))]
-        right = [isinstance(self[0][column], int | float) for column in columns]
-        lines = [columns, *cells]
-        pad = lambda text, i: text.rjust(widths[i]) if right[i] else text.ljust(widths[i])
-        return "\n".join("  ".join(pad(text, i) for i, text in enumerate(line)).rstrip() for line in lines)
+        right = [i for i, column in enumerate(columns) if isinstance(self[0][column], int | float)]
+        return table([columns, *cells], right)
 
     def to_dict(self) -> list[dict[str, Any]]:
+        """The rows as plain dicts."""
         return [dict(row) for row in self]
 
     def to_json(self) -> str:
-        return json.dumps(_plain(self.to_dict()), allow_nan=False)
+        """The rows as JSON."""
+        return json.dumps(plain(self.to_dict()), allow_nan=False)
 
 
 class Inspection:
@@ -109,14 +104,17 @@ class Inspection:
         except KeyError:
             near = difflib.get_close_matches(name, list(self.metadata), 3, 0.5)
             raise MappingError(
-                f"{escape(self.path)} has no key {escape(name)}" + (f"; near it: {', '.join(near)}" if near else ""),
-                hint="`.metadata` prints all keys",
+                f"{escape(self.path)} has no key {escape(name)!r}" + (f"; near it: {', '.join(near)}" if near else ""),
+                hint="`.metadata`, or `cutaway inspect FILE --metadata`, prints all keys",
                 key=name,
                 near=near,
             ) from None
 
     def tensors(self, glob: str = "*", *, sort: str | None = None) -> Rows:
-        """Tensors whose name matches `glob`, in file order or sorted by a column (sort="bytes": largest first)."""
+        """Tensors whose name matches `glob`, in file order or sorted by a column (sort="bytes": largest first).
+
+        Rows of name, format, shape (slowest axis first), bytes, offset (in its file) and part (of a split model).
+        Raises ArgumentError for another column."""
         rows = Rows(
             {
                 "name": t.name,
@@ -130,6 +128,9 @@ class Inspection:
             if fnmatch.fnmatchcase(t.name, glob)
         )
         if sort is not None:
+            columns = ("name", "format", "shape", "bytes", "offset", "part")
+            if sort not in columns:
+                raise ArgumentError(f"sort is {sort!r}, expected one of {', '.join(columns)}")
             rows.sort(key=lambda row: row[sort], reverse=sort == "bytes")
         return rows
 
@@ -227,7 +228,7 @@ class Inspection:
 
     def to_json(self, *, arrays: int | None = 16, indent: int | None = None) -> str:
         """to_dict() as JSON; NaN and infinities are the strings "nan", "inf" and "-inf"."""
-        return json.dumps(_plain(self.to_dict(arrays=arrays)), allow_nan=False, indent=indent)
+        return json.dumps(plain(self.to_dict(arrays=arrays)), allow_nan=False, indent=indent)
 
     def __repr__(self) -> str:
         summary = self.summary()
@@ -287,13 +288,3 @@ def _bytes(n: float) -> str:
             return f"{n:.0f} B" if unit == "B" else f"{n:.1f} {unit}"
         n /= 1024
     return f"{n:.2f} GiB"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import html
 import json
 import math
+import os
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from cutaway.errors import ArgumentError
+from cutaway.output import table, write_whole
+
+if TYPE_CHECKING:
+    from cutaway.compare import Row
 
 
 @dataclass
@@ -16,44 +24,52 @@ class Report:
 
     title: str
     mode: str
-    rows: list[Any]  # compare.Row, in the graph's order
+    rows: list[Row]  # in the graph's order
     tokens: list[int] = field(default_factory=list)
     manifest: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def first(self) -> Any | None:
+    def first(self) -> Row | None:
+        """The first row that does not hold, or None."""
         return next((r for r in self.rows if not r.ok), None)
 
     @property
     def ok(self) -> bool:
+        """Whether every row holds."""
         return self.first is None
 
     def __bool__(self) -> bool:
         return self.ok
 
-    def __getitem__(self, stage: str) -> Any:
-        return next(r for r in self.rows if r.stage == stage)
+    def __getitem__(self, stage: str) -> Row:
+        """The row of a stage. Raises ArgumentError, with near names, where the report has none."""
+        for r in self.rows:
+            if r.stage == stage:
+                return r
+        near = difflib.get_close_matches(stage, [r.stage for r in self.rows], 3)
+        hint = f"near it: {', '.join(near)}" if near else ".table() lists its rows"
+        raise ArgumentError(f"the report has no row {stage!r}", hint=hint, name=stage, matches=near)
 
-    def error(self, r: Any) -> float:
+    def error(self, r: Row) -> float:
         """A row's error in the mode's measure: units of rounding, or the accumulated relative error."""
         return r.units if self.mode == "isolate" else r.rel
 
-    def error_text(self, r: Any) -> str:
+    def error_text(self, r: Row) -> str:
         """The same in words, with its tolerance."""
         if self.mode == "isolate":
             return f"{r.units:.4g} units, tolerance {r.tolerance:g}"
         return f"relative error {r.rel:.2e}, limit {r.tolerance:.0e}"
 
-    def _share(self, r: Any) -> float:
+    def _share(self, r: Row) -> float:
         """Error over tolerance; what is not a number is worst."""
         share = self.error(r) / max(r.tolerance, 1e-9)
         return math.inf if math.isnan(share) else share
 
-    def worst(self, most: int = 60) -> list[Any]:
+    def worst(self, most: int = 60) -> list[Row]:
         """At most `most` rows, in order: all, or the wrong ones and then the worst of each kind of stage."""
         if len(self.rows) <= most:
             return list(self.rows)
-        kinds: dict[str, Any] = {}
+        kinds: dict[str, Row] = {}
         for r in self.rows:
             kind = re.sub(r"^blocks\.\d+\.", "blocks.*.", r.stage)
             if kind not in kinds or self._share(r) > self._share(kinds[kind]):
@@ -63,7 +79,7 @@ class Report:
         keep = set(list(dict.fromkeys(map(id, chosen)))[:most])
         return [r for r in self.rows if id(r) in keep]
 
-    def cells(self, r: Any) -> tuple[str, ...]:
+    def cells(self, r: Row) -> tuple[str, ...]:
         """A row as the table prints it; see `header`."""
         if self.mode == "check":
             return (r.kernel, "same bits" if r.ok else f"first differs at {r.stage}", "", "", f"{r.rel:.1e}", r.verdict)
@@ -73,6 +89,7 @@ class Report:
 
     @property
     def header(self) -> tuple[str, ...]:
+        """The table's column names in this mode."""
         if self.mode == "check":
             return ("check", "logits", "", "", "relative", "verdict")
         return ("stage", "kernel", "units" if self.mode == "isolate" else "error", "tolerance", "relative", "verdict")
@@ -86,14 +103,7 @@ class Report:
             keep = set(map(id, sorted(rows, key=self._share, reverse=True)[:most]))
             rows = [r for r in rows if id(r) in keep or not r.ok]
         cells = [self.header, *[self.cells(r) for r in rows]]
-        widths = [max(len(c[i]) for c in cells) for i in range(len(self.header))]
-        lines = [
-            "  ".join(
-                c.rjust(w) if 2 <= i <= 4 else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in cells
-        ]
-        return "\n".join(lines)
+        return table(cells, right=(2, 3, 4))
 
     def summary(self) -> str:
         """One or two lines: does it hold, and if not where it goes wrong."""
@@ -138,10 +148,9 @@ class Report:
             "manifest": self.manifest,
         }
 
-    def save(self, path: str) -> None:
-        """Writes to_dict() as JSON."""
-        with open(path, "w", encoding="utf-8") as f:
-            json.dump(self.to_dict(), f, indent=1)
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes to_dict() as JSON. Raises SaveError; the file is whole or what it was."""
+        write_whole(path, lambda f: f.write(json.dumps(self.to_dict(), indent=1, allow_nan=False).encode("utf-8")))
 
     def plot(self, ax: Any = None) -> Any:
         """The divergence ladder on Matplotlib axes (extra `plot`): stages in order, error on log y, tolerances.
@@ -151,18 +160,19 @@ class Report:
 
         return plot.stage_table(self, ax) if self.mode == "check" else plot.ladder(self, ax)
 
-    def to_html(self, path: str | None = None) -> str:
-        """A page of its own, without scripts or other files: summary, ladder, table."""
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """A page of its own, without scripts or other files: summary, ladder, table; also written to `path`.
+
+        Raises SaveError; the file is whole or what it was."""
         page = (
             f'<!doctype html><meta charset="utf-8"><title>{html.escape(self.title)}</title>'
             f"<body>{self._repr_html_()}</body>"
         )
         if path is not None:
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(page)
+            write_whole(path, lambda f: f.write(page.encode("utf-8")))
         return page
 
-    def _html_table(self, rows: list[Any]) -> str:
+    def _html_table(self, rows: list[Row]) -> str:
         first = self.first
         body = "".join(
             f'<tr class="{"" if r.ok else "wrong first" if r is first else "wrong"}">'

@@ -30,7 +30,7 @@ def test_bench(run, as_json, monkeypatch):
 
 def test_demo_with_the_bundled_model(run, as_json):
     found = as_json("demo", "--model", "tiny:llama")
-    assert set(found) == {"model", "passed", "parts", "answer", "story", "report", "fault"}
+    assert set(found) == {"manifest", "passed", "parts", "answer", "story", "report", "fault"}
     assert found["passed"] and [p["name"] for p in found["parts"]] == ["text", "stages", "fault"]
     assert found["fault"] == {"planted": "blocks.3.mlp.out", "found": ["blocks.3.mlp.out"]}
     code, out, _ = run("demo", "--model", "tiny:llama")

@@ -42,7 +42,7 @@ def test_tokenize(run, as_json):
 
 def test_kernels(run, as_json):
     found = as_json("kernels")
-    assert set(found) == {"cpu", "cores", "threads", "targets", "default_target", "why", "ops"}
+    assert set(found) == {"cpu", "cores", "targets", "default_target", "why", "ops"}
     by_name = {op["name"]: op for op in found["ops"]}
     assert set(by_name) == {op["name"] for op in ct._core.ops()}
     for op in by_name.values():

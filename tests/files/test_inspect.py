@@ -6,7 +6,7 @@ import time
 
 import cutaway as ct
 import pytest
-from cutaway.errors import MappingError
+from cutaway.errors import ArgumentError, MappingError
 from files.build import F16, METADATA, build, u64
 from files.opening import TINY, put
 
@@ -91,3 +91,11 @@ def test_inspect_a_large_file_at_once(tmp_path):
     start = time.perf_counter()
     assert ct.inspect(path).formats()[0]["bytes"] == 20 * 10**9
     assert time.perf_counter() - start < 0.1
+
+
+def test_inspect_sorts_by_its_columns_only():
+    info = ct.inspect(TINY / "llama/llama-F16.gguf")
+    for column in info.tensors()[0]:
+        assert len(info.tensors(sort=column)) == 39
+    with pytest.raises(ArgumentError, match="sort is 'size', expected one of name, format"):
+        info.tensors(sort="size")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cutaway.cli.common import Progress, add_model, add_options, add_verb, open_model, print_json, table
+from cutaway.cli.common import Progress, add_model, add_options, add_verb, open_model, positive, print_json
+from cutaway.output import table
 
 
 def add(verbs: Any) -> None:
@@ -16,9 +17,9 @@ def add(verbs: Any) -> None:
         "decode_tok_s_runs, gbs, share] watched ratios peer_absent",
     )  # fmt: skip
     add_model(p)
-    p.add_argument("-p", type=int, default=128, metavar="N", help="tokens of the prompt; default 128")
-    p.add_argument("-n", type=int, default=128, metavar="N", help="new tokens; default 128")
-    p.add_argument("--runs", type=int, default=5, metavar="N", help="the medians of N runs count; default 5")
+    p.add_argument("-p", type=positive, default=128, metavar="N", help="tokens of the prompt; default 128")
+    p.add_argument("-n", type=positive, default=128, metavar="N", help="new tokens; default 128")
+    p.add_argument("--runs", type=positive, default=5, metavar="N", help="the medians of N runs count; default 5")
     p.add_argument("--hooks", metavar="GLOB", action="append", help="also with these stages watched")
     p.add_argument("--no-peers", action="store_true", help="without llama.cpp, also where llama_cpp can be imported")
     add_options(p)

@@ -12,10 +12,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from cutaway.errors import CutawayError
-from cutaway.inspect import escape
 from cutaway.loading import find, load
 from cutaway.model import Model
+from cutaway.output import escape, plain
 
 
 class Usage(Exception):
@@ -27,6 +26,8 @@ class Usage(Exception):
 
 
 class Parser(argparse.ArgumentParser):
+    """argparse, but that wrong words raise Usage, and no option is guessed from its first letters."""
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **kwargs})
 
@@ -50,17 +51,27 @@ def add_verb(verbs: Any, name: str, run: Any, summary: str, example: str, keys: 
 
 
 def add_model(p: Parser, name: str = "model") -> None:
-    p.add_argument(name, metavar=name.upper(), help="a GGUF file, tiny:llama, tiny:gpt2, smollm2 or gemma3-270m")
+    p.add_argument(name, metavar=name.upper(), help="a GGUF file, or a name: tiny:llama, tiny:gpt2, smollm2")
 
 
-def add_options(p: Parser) -> None:
-    """The options of ct.load."""
+def positive(text: str) -> int:
+    """An argument that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected an integer from 1")
+    return int(text)
+
+
+def add_options(p: Parser, runs: bool = True) -> None:
+    """The options of ct.load; where the model does not run, those of its size."""
     group = p.add_argument_group("how the model runs")
     group.add_argument(
         "--numerics", choices=("fast", "exact"), default="fast", help="default fast; exact: all in float32"
     )
-    group.add_argument("--threads", type=int, default=0, metavar="N", help="default every core this process may use")
-    group.add_argument("--target", default="", help="CPU target; `cutaway kernels` lists those of this machine")
+    if runs:
+        group.add_argument(
+            "--threads", type=int, default=0, metavar="N", help="default every core this process may use"
+        )
+        group.add_argument("--target", default="", help="CPU target; `cutaway kernels` lists those of this machine")
     group.add_argument("--device", default="cpu", help="cpu or cuda; default cpu")
     group.add_argument(
         "--n-ctx", type=int, metavar="N", help="most tokens of a sequence; default the model's, at most 8192"
@@ -89,10 +100,16 @@ def open_model(args: argparse.Namespace, name: str | None = None, **other: Any) 
 
 
 def read_text(text: str) -> str | bytes:
-    return sys.stdin.buffer.read() if text == "-" else text
+    """A text as given, or standard input for "-"."""
+    if text != "-":
+        return text
+    if sys.stdin is None:
+        raise Usage("- reads standard input, which is closed")
+    return sys.stdin.buffer.read()
 
 
 def read_ids(text: str) -> list[int]:
+    """The integers of --ids, between commas or blanks. Raises Usage."""
     try:
         return [int(part) for part in text.replace(",", " ").split()]
     except ValueError:
@@ -100,18 +117,24 @@ def read_ids(text: str) -> list[int]:
 
 
 def tokens_of(args: argparse.Namespace, model: Model, default: str | None = None) -> np.ndarray:
-    """int32 ids of -p or --ids. Raises ArgumentError where the model has no tokenizer or an id is out of range."""
+    """int32 ids [T] of -p or --ids. Raises Usage where there are none, InvalidTokenId for one out of range."""
     if args.ids is not None:
-        return model._ids(read_ids(args.ids))
-    text = default if args.prompt is None else read_text(args.prompt)
-    return model.tokenizer.encode(text or "", parse_special=args.special, max_tokens=model.n_ctx).ids
+        ids = model._ids(read_ids(args.ids))
+    else:
+        text = default if args.prompt is None else read_text(args.prompt)
+        ids = model.tokenizer.encode(text or "", parse_special=args.special, max_tokens=model.n_ctx).ids
+    if not len(ids):
+        raise Usage("there are no tokens to run", "give a text with -p, or ids with --ids")
+    return ids
 
 
 class Progress:
-    """A line on standard error that is rewritten, on a terminal; whole lines at most every second with --progress."""
+    """A line on standard error that is rewritten, on a terminal; whole lines at most every second with --progress.
+
+    A terminal that says it is dumb, and none at all, get no cursor movements. There are no colours anywhere."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.terminal = sys.stderr.isatty() and not args.json
+        self.terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not args.json
         self.on = self.terminal or args.progress
         self.shown, self.at = False, -math.inf
 
@@ -119,7 +142,8 @@ class Progress:
         """Shows a step."""
         self.at = time.monotonic()
         if self.terminal:
-            print(f"\r\x1b[K{escape(text)}", end="", file=sys.stderr, flush=True)
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # a longer line would wrap and stay
+            print(f"\r\x1b[K{escape(text)[: width - 1]}", end="", file=sys.stderr, flush=True)
             self.shown = True
         elif self.on:
             print(escape(text), file=sys.stderr, flush=True)
@@ -137,24 +161,8 @@ class Progress:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON has it: what is not finite becomes "nan", "inf" or "-inf"."""
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, (bool, int, str, type(None))):
-        return value
-    if isinstance(value, (float, np.floating)):
-        return float(value) if math.isfinite(value) else str(float(value))
-    if isinstance(value, np.integer):
-        return int(value)
-    return str(value)
-
-
 def print_json(value: Any) -> None:
+    """One object on standard output."""
     print(json.dumps(plain(value), allow_nan=False))
 
 
@@ -175,15 +183,7 @@ def print_error(error: BaseException, as_json: bool) -> None:
             }
         )
         return
-    text = str(error) if isinstance(error, CutawayError) else f"{error}"
+    text = str(error)
     if isinstance(error, Usage) and error.hint:
         text += f"\n  hint: {error.hint}"
     print(f"cutaway: {text}", file=sys.stderr)
-
-
-def table(rows: list[tuple[Any, ...]], right: tuple[int, ...] = ()) -> str:
-    """Rows of cells in columns, the first being the header; columns in `right` are set to the right."""
-    cells = [[str(c) for c in row] for row in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    pad = lambda c, i: c.rjust(widths[i]) if i in right else c.ljust(widths[i])
-    return "\n".join("  ".join(pad(c, i) for i, c in enumerate(row)).rstrip() for row in cells)

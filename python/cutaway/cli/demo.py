@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cutaway.cli.common import Progress, add_options, add_verb, open_model, print_json
+from cutaway.cli.common import Progress, add_options, add_verb, open_model, positive, print_json
 from cutaway.compare import compare
 from cutaway.errors import ModelNotFoundError
 from cutaway.model import Model
@@ -22,10 +22,10 @@ def add(verbs: Any) -> None:
     p = add_verb(
         verbs, "demo", run_demo, "run a real model, compare every stage with NumPy, plant a fault and find it",
         "cutaway demo",
-        "model passed parts[name, passed, detail] answer story report fault[planted, found]",
+        "manifest passed parts[name, passed, detail] answer story report fault[planted, found]",
     )  # fmt: skip
     p.add_argument("--model", metavar="MODEL", help="default smollm2, or tiny:llama where that is not installed")
-    p.add_argument("-n", type=int, default=90, metavar="N", help="most tokens of the story; default 90")
+    p.add_argument("-n", type=positive, default=90, metavar="N", help="most tokens of the story; default 90")
     add_options(p)
 
 
@@ -34,7 +34,7 @@ def run_demo(args: argparse.Namespace) -> int:
     say = (lambda *words: print(*words, flush=True)) if shown else (lambda *words: None)
     model, name, chat = _load(args, say)
     say(f"{model}\n")
-    out: dict[str, Any] = {"model": model.manifest(), "parts": []}
+    out: dict[str, Any] = {"manifest": model.manifest(), "parts": []}
 
     def part(what: str, passed: bool, detail: str) -> None:
         out["parts"].append({"name": what, "passed": bool(passed), "detail": detail})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
-import sys
 from typing import Any
 
 from cutaway import _core
@@ -13,15 +13,15 @@ from cutaway.cli.common import (
     add_model,
     add_options,
     add_verb,
-    plain,
+    positive,
     print_json,
     read_ids,
     read_text,
-    table,
 )
-from cutaway.inspect import escape
+from cutaway.inspect import Inspection, Rows
 from cutaway.inspect import inspect as inspect_file
 from cutaway.loading import find
+from cutaway.output import counted, escape, table
 from cutaway.plan import plan as make_plan
 from cutaway.text import Tokenizer
 
@@ -30,14 +30,16 @@ def add(verbs: Any) -> None:
     p = add_verb(
         verbs, "inspect", run_inspect, "print what a model file holds, from its header",
         "cutaway inspect model.gguf --tensors 'blk.0.*'",
-        "path parts kind bytes header_bytes summary missing warnings metadata types formats layers tensors",
+        "path parts kind bytes header_bytes summary missing warnings metadata types formats layers tensors; "
+        "with --key: key type value",
     )  # fmt: skip
     add_model(p)
-    p.add_argument("--key", metavar="NAME", help="one metadata value, whole")
-    p.add_argument("--metadata", action="store_true", help="all metadata")
-    p.add_argument("--tensors", metavar="GLOB", nargs="?", const="*", help="the tensors whose names match")
+    part = p.add_mutually_exclusive_group()
+    part.add_argument("--key", metavar="NAME", help="one metadata value, whole")
+    part.add_argument("--metadata", action="store_true", help="all metadata")
+    part.add_argument("--tensors", metavar="GLOB", nargs="?", const="*", help="the tensors whose names match")
+    part.add_argument("--layers", action="store_true", help="bytes by layer")
     p.add_argument("--sort", choices=("name", "format", "bytes", "offset"), help="of the tensors; bytes: largest first")
-    p.add_argument("--layers", action="store_true", help="bytes by layer")
 
     p = add_verb(
         verbs, "plan", run_plan, "print the memory a model needs and whether it fits; exit 1 if not",
@@ -45,8 +47,8 @@ def add(verbs: Any) -> None:
         "file device need budget limit fits parts weights options remedies",
     )  # fmt: skip
     add_model(p)
-    add_options(p)
-    p.add_argument("--batch", type=int, default=1, metavar="N", help="sequences that run at once; default 1")
+    add_options(p, runs=False)
+    p.add_argument("--batch", type=positive, default=1, metavar="N", help="sequences that run at once; default 1")
     p.add_argument("--max-ram", metavar="SIZE", help="a smaller budget, like 2GiB")
 
     p = add_verb(
@@ -69,7 +71,7 @@ def add(verbs: Any) -> None:
     p = add_verb(
         verbs, "kernels", run_kernels, "list every op and its kernels, which one this machine runs, and why",
         "cutaway kernels --op matmul",
-        "cpu cores threads targets default_target why ops[name, targets, runs, why]",
+        "cpu cores targets default_target why ops[name, targets, runs, why]",
     )  # fmt: skip
     p.add_argument("--op", metavar="NAME", help="one op only, with its formula")
     p.add_argument("--target", default="", help="as if this target had been asked for")
@@ -77,18 +79,19 @@ def add(verbs: Any) -> None:
 
 def run_inspect(args: argparse.Namespace) -> int:
     found = inspect_file(find(args.model))
-    if args.key:
+    if args.key is not None:
         value = found.key(args.key)
-        print_json(
-            {"key": args.key, "type": found.metadata.type(args.key), "value": plain(value)}
-        ) if args.json else print(value if not isinstance(value, str) else escape(value))
+        if args.json:
+            print_json({"key": args.key, "type": found.metadata.type(args.key), "value": value})
+        else:
+            print(escape(value) if isinstance(value, str) else value)
     elif args.json:
         out = found.to_dict()
-        if args.tensors or args.sort:
-            out["tensors"] = found.tensors(args.tensors or "*", sort=args.sort).to_dict()
+        if args.tensors is not None or args.sort:
+            out["tensors"] = _tensors(found, args).to_dict()
         print_json(out)
-    elif args.tensors or args.sort:
-        print(found.tensors(args.tensors or "*", sort=args.sort))
+    elif args.tensors is not None or args.sort:
+        print(_tensors(found, args))
     elif args.layers:
         print(found.layers())
     elif args.metadata:
@@ -96,6 +99,17 @@ def run_inspect(args: argparse.Namespace) -> int:
     else:
         print(found)
     return 0
+
+
+def _tensors(found: Inspection, args: argparse.Namespace) -> Rows:
+    """The tensors of --tensors and --sort. Raises Usage where the glob matches none of those that are there."""
+    glob = "*" if args.tensors is None else args.tensors
+    rows = found.tensors(glob, sort=args.sort)
+    if not rows and len(found.tensors()):
+        near = difflib.get_close_matches(glob, [t["name"] for t in found.tensors()], 3)
+        hint = f"near it: {', '.join(map(escape, near))}" if near else "`cutaway inspect MODEL --tensors` lists all"
+        raise Usage(f"--tensors {glob!r} matches none of {counted(len(found.tensors()), 'tensor')}", hint)
+    return rows
 
 
 def run_plan(args: argparse.Namespace) -> int:
@@ -141,7 +155,7 @@ def run_tokenize(args: argparse.Namespace) -> int:
         rows = [("id", "piece", "bytes")]
         rows += [(i, escape(p.decode("utf-8", "replace")), p.hex(" ")) for i, p in zip(ids, pieces, strict=True)]  # type: ignore[misc]
         print(table(rows, right=(0,)))
-        print(f"{len(ids)} tokens" + (", a begin token was added" if bos_added else ""))
+        print(counted(len(ids), "token") + (", a begin token was added" if bos_added else ""))
         if trip is not None:
             print(trip)
     return 0 if trip is None or trip else 1
@@ -155,20 +169,19 @@ def run_kernels(args: argparse.Namespace) -> int:
     why = f"{'--target' if args.target else 'CUTAWAY_TARGET'} asks for it" if forced else "the best this CPU runs"
     ops = []
     for op in sorted(_core.ops(), key=lambda o: o["name"]):
-        if args.op and op["name"] != args.op:
+        if args.op is not None and op["name"] != args.op:
             continue
         runs = next(t for t in op["targets"] if t in runnable and runnable.index(t) >= runnable.index(default))
         ops.append(
             {"name": op["name"], "targets": list(op["targets"]), "runs": runs, "why": _reason(runs, default, op)}
         )
-    if args.op and not ops:
+    if not ops:
         from cutaway import ops as table_of_ops
 
         table_of_ops.describe(args.op)  # raises with near names
     out = {
         "cpu": _core.cpu(),
         "cores": _core.cores(),
-        "threads": _core.cores(),
         "targets": runnable,
         "default_target": default,
         "why": why,
@@ -187,7 +200,7 @@ def run_kernels(args: argparse.Namespace) -> int:
     if args.op:
         from cutaway.ops import formula
 
-        print(f"\n{formula(args.op)}", file=sys.stdout)
+        print(f"\n{formula(args.op)}")
     return 0
 
 

@@ -17,13 +17,13 @@ from cutaway.cli.common import (
     add_tokens,
     add_verb,
     open_model,
+    positive,
     print_json,
-    table,
     tokens_of,
 )
 from cutaway.errors import ContextLengthExceeded, CutawayError, UnsupportedOperation
-from cutaway.inspect import escape
 from cutaway.model import Model
+from cutaway.output import counted, escape, table
 from cutaway.session import Generation, Session, Step
 
 
@@ -56,7 +56,7 @@ def add(verbs: Any) -> None:
 
 def _add_sampling(p: Any) -> None:
     group = p.add_argument_group("what it writes")
-    group.add_argument("-n", type=int, default=128, metavar="N", help="most new tokens; default 128")
+    group.add_argument("-n", type=positive, default=128, metavar="N", help="most new tokens; default 128")
     group.add_argument(
         "--temperature", type=float, default=0.0, metavar="X", help="default 0: always the likeliest token"
     )
@@ -102,20 +102,22 @@ def _stream(
 
 
 def _write(args: argparse.Namespace, steps: Iterator[tuple[Step, Generation | None]]) -> Generation:
+    """Prints a text as it comes and its speed; gives everything together."""
     done = None
     for step, whole in steps:
         done = whole
         if not args.json:
             sys.stdout.write(step.text)
             sys.stdout.flush()
-    if done is None:
-        raise Usage("-n is 0: there is nothing to write", "give -n 1 or more")
+    assert done is not None  # -n is at least 1, so there is a last step
     if not args.json:
         print(flush=True)
         s = done.stats
+        prompt, new = int(s["prompt_tokens"]), int(s["new_tokens"])
+        speed = f", {s['decode_tokens_per_s']:.1f} tok/s" if new > 1 else ""  # the first one ends the prompt's time
         print(
-            f"prompt {s['prompt_tokens']} tokens, {s['prefill_tokens_per_s']:.1f} tok/s; "
-            f"new {s['new_tokens']} tokens, {s['decode_tokens_per_s']:.1f} tok/s; stopped by {done.stop}",
+            f"prompt {counted(prompt, 'token')}, {s['prefill_tokens_per_s']:.1f} tok/s; "
+            f"new {counted(new, 'token')}{speed}; stopped by {done.stop}",
             file=sys.stderr,
         )
     return done
@@ -156,6 +158,7 @@ class _Chat:
         self.messages = [{"role": "system", "content": args.system}] if args.system else []
 
     def ids(self) -> np.ndarray:
+        """The conversation so far as int32 ids [T], by --template."""
         tokenizer, how = self.model.tokenizer, self.args.template
         if how == "plain":
             return tokenizer.encode("".join(m["content"] + "\n" for m in self.messages)).ids
@@ -170,6 +173,7 @@ class _Chat:
             raise
 
     def turn(self, user: str) -> dict[str, Any]:
+        """Answers; a turn that fails leaves the conversation as it was. Raises ContextLengthExceeded, TemplateError."""
         self.messages.append({"role": "user", "content": user})
         try:
             ids = self.ids()
@@ -205,7 +209,9 @@ class _Chat:
 def run_chat(args: argparse.Namespace) -> int:
     model = open_model(args)
     chat, turns = _Chat(args, model), []
-    terminal = sys.stdin.isatty() and not args.prompt
+    if sys.stdin is None and not args.prompt:
+        raise Usage("a chat reads standard input, which is closed", "give the turns with -p")
+    terminal = not args.prompt and sys.stdin.isatty()
     for user in args.prompt or _lines(terminal):
         try:
             turns.append(chat.turn(user))
@@ -219,6 +225,7 @@ def run_chat(args: argparse.Namespace) -> int:
 
 
 def _lines(terminal: bool) -> Iterator[str]:
+    """The lines of standard input that are not blank; on a terminal a blank one ends them."""
     if terminal:
         print("an empty line or Ctrl-D ends the conversation", file=sys.stderr)
     while True:

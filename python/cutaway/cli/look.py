@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,12 +20,15 @@ from cutaway.cli.common import (
     add_verb,
     open_model,
     print_json,
-    table,
     tokens_of,
 )
-from cutaway.errors import SaveError
+from cutaway.output import refuse_path, table, write_whole
 
 PROMPT = "Once upon a time"
+REPORT = (  # the keys of Report.to_dict()
+    "title mode ok first stages[stage, op, kernel, reference, units, tolerance, rel, at, actual, expected, ok, "
+    "verdict] tokens manifest"
+)
 
 
 def add(verbs: Any) -> None:
@@ -47,9 +49,7 @@ def add(verbs: Any) -> None:
 
     p = add_verb(
         verbs, "compare", run_compare, "compare two models, or a model with NumPy, stage by stage; exit 1 if they part",
-        "cutaway compare smollm2 numpy -p 'Once upon a time' --html report.html",
-        "title mode ok first stages[stage, op, kernel, reference, units, tolerance, rel, at, actual, expected, ok, "
-        "verdict] tokens manifest",
+        "cutaway compare smollm2 numpy -p 'Once upon a time' --html report.html", REPORT,
     )  # fmt: skip
     add_model(p, "a")
     p.add_argument("b", metavar="B", help="numpy, or another model")
@@ -63,17 +63,17 @@ def add(verbs: Any) -> None:
 
     p = add_verb(
         verbs, "probe", run_probe, "run one kernel alone against its reference; exit 1 if it is wrong",
-        "cutaway probe rms_norm --target avx2", "those of the report, with ok",
+        "cutaway probe rms_norm --target avx2", REPORT,
     )  # fmt: skip
     p.add_argument("kernel", metavar="KERNEL", help="an op, rms_norm, or a kernel, rms_norm/avx2")
-    p.add_argument("--target", help="CPU target; default the one in use")
+    p.add_argument("--target", help="one target; default every one that this machine runs")
     p.add_argument("--shapes", metavar="JSON", help="tokens and width of the inputs, like [[4, 576]]; may be several")
     p.add_argument("--format", metavar="NAME", help="of the weights, like q4_1; default every format")
     p.add_argument("--seed", type=int, default=0, metavar="N", help="of the random inputs; default 0")
 
     p = add_verb(
         verbs, "check", run_check, "check that a model gives the same numbers however it is run; exit 1 if not",
-        "cutaway check tiny:llama -p 'In the beginning'", "those of the report, with ok",
+        "cutaway check tiny:llama -p 'In the beginning'", REPORT,
     )  # fmt: skip
     add_model(p)
     add_tokens(p, required=False)
@@ -88,6 +88,8 @@ def run_trace(args: argparse.Namespace) -> int:
     suffix = Path(args.output).suffix if args.output else ""
     if args.output and suffix not in (".npz", ".safetensors"):
         raise Usage(f"-o is {args.output}, expected a name that ends in .npz or .safetensors")
+    if args.output:
+        refuse_path(args.output)
     model = open_model(args)
     ids = tokens_of(args, model)
     _, cache = model.run_with_cache(ids, args.names, budget=args.budget)
@@ -95,7 +97,11 @@ def run_trace(args: argparse.Namespace) -> int:
     if args.output:
         with Progress(args) as progress:
             progress.say(f"writing {args.output}, {cache.nbytes() / 1e6:.1f} MB")
-            _save(args.output, dict(cache), {"tokens": json.dumps(ids.tolist()), **_texts(model.manifest())})
+            notes = {"tokens": json.dumps(ids.tolist()), **{k: str(v) for k, v in model.manifest().items()}}
+            if suffix == ".npz":
+                write_whole(args.output, lambda f: np.savez(f, **dict(cache)))  # type: ignore[arg-type]
+            else:
+                write_whole(args.output, lambda f: write_safetensors(f, dict(cache), notes))
     bad = [row for row in rows if row["non_finite"]]
     if args.json:
         print_json({"tokens": ids.tolist(), "stages": rows, "file": args.output, "manifest": model.manifest()})
@@ -115,6 +121,7 @@ def run_trace(args: argparse.Namespace) -> int:
 
 
 def _stats(name: str, stage: Any, values: np.ndarray) -> dict[str, Any]:
+    """A row of the trace: the extremes and the root mean square of what is finite, in float64, and how much is not."""
     finite = values[np.isfinite(values)].astype(np.float64)
     # Scores ahead of a token are -inf because they are masked.
     masked = int(np.isneginf(values).sum()) if stage.op == "attention_scores" else 0
@@ -128,26 +135,6 @@ def _stats(name: str, stage: Any, values: np.ndarray) -> dict[str, Any]:
         "masked": masked,
         "non_finite": int(values.size - finite.size - masked),
     }
-
-
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    return {k: str(v) for k, v in values.items()}
-
-
-def _save(path: str, arrays: dict[str, np.ndarray], notes: dict[str, str]) -> None:
-    """Writes beside the path, then renames: the file is whole or what it was. Raises SaveError."""
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        with open(part, "wb") as f:
-            if path.endswith(".npz"):
-                np.savez(f, **arrays)  # type: ignore[arg-type]
-            else:
-                write_safetensors(f, arrays, notes)
-        os.replace(part, path)
-    except OSError as error:
-        raise SaveError(f"{path} could not be written: {error.strerror}", path=path, errno=error.errno) from error
-    finally:
-        Path(part).unlink(missing_ok=True)
 
 
 def write_safetensors(f: Any, arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> None:
@@ -171,6 +158,8 @@ def write_safetensors(f: Any, arrays: Mapping[str, np.ndarray], notes: Mapping[s
 def run_compare(args: argparse.Namespace) -> int:
     from cutaway.compare import compare
 
+    if args.html:
+        refuse_path(args.html)
     a = open_model(args, args.a)
     changed = {k: v for k, v in (("numerics", args.numerics_b), ("target", args.target_b)) if v is not None}
     if args.b == "numpy" and changed:
@@ -193,9 +182,9 @@ def run_probe(args: argparse.Namespace) -> int:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    model = open_model(args)
     from cutaway.check import check
 
+    model = open_model(args)
     return _show(args, check(model, tokens_of(args, model, PROMPT), args.only))
 
 
