@@ -139,8 +139,8 @@ def test_notebooks_name_files_that_exist(path):
         assert (ROOT / name).exists(), name
 
 
-def test_readme_and_map_name_files_that_exist():
-    for page in ("README.md", "CONTRIBUTING.md"):
+def test_pages_name_files_that_exist():
+    for page in ("README.md", "CONTRIBUTING.md", "SECURITY.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
         for name in re.findall(r"`((?:csrc|kernels|python|notebooks|tests|tools)/[\w./]+)`", text):
             assert (ROOT / name).exists(), f"{page} names {name}"

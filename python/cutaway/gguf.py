@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -86,11 +87,14 @@ def _stored(name: str, tensor: Any) -> tuple[str, list[int], np.ndarray]:
                 f"write_gguf: tensor {name} is a tuple of {len(tensor)}, expected (format, shape, blocks)"
             )
         kind, shape, blocks = tensor
-        if not isinstance(blocks, np.ndarray):
-            blocks = np.frombuffer(blocks, np.uint8)
+        try:
+            shape = [operator.index(n) for n in shape]
+            blocks = blocks if isinstance(blocks, np.ndarray) else np.frombuffer(blocks, np.uint8)
+        except TypeError as error:
+            raise ArgumentError(f"write_gguf: tensor {name}: {error}, expected (format, shape, blocks)") from None
         if blocks.dtype != np.uint8:
             raise ArgumentError(f"write_gguf: tensor {name} has blocks of {blocks.dtype}, expected uint8")
-        return kind, [int(n) for n in shape], np.ascontiguousarray(blocks).reshape(-1)
+        return kind, shape, np.ascontiguousarray(blocks).reshape(-1)
     array = np.asarray(tensor)
     if array.dtype.name not in _TENSORS:
         raise ArgumentError(f"write_gguf: tensor {name} is {array.dtype}, expected one of {', '.join(_TENSORS)}")

@@ -26,7 +26,11 @@ MATRIX_OPS = ("matmul", "gated_matmul", "embed")  # their weights are matrices, 
 class Stored:
     """A weight as a file stores it: a format and its rows, uint8 [N, row_bytes]. As an array it is float32 [N, K].
 
-    `ops.matmul(x, ops.Stored("q4_1", raw))` multiplies with the packed codes; a plain array is stored as f32 or f16."""
+    `ops.matmul(x, ops.Stored("q4_1", raw))` multiplies with the packed codes; a plain array is stored as f32 or f16.
+
+    values  float32 [N, K], unpacked
+    packed  the rows in the layout that CPU kernels read
+    spread  what one rounding of each element is measured against (see the format's `spread`)"""
 
     def __init__(self, format: str, raw: Any) -> None:
         from cutaway.kernels.formats import format as formats

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
 from cutaway.errors import SaveError
 
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 def escape(text: str) -> str:
     """Text from a file as it may be printed: nothing in it can move the cursor, reorder a line or break it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+
+
+def for_terminal(text: str, stream: TextIO) -> str:
+    """Text that a model wrote, as a stream may get it: on a terminal, control characters are escaped, but for line feed
+    and tab, so that no model can move the cursor, set the title or hide a line; files and pipes get it as it is."""
+    return _CONTROLS.sub(lambda found: escape(found[0]), text) if stream.isatty() else text
 
 
 def table(rows: Sequence[Sequence[Any]], right: Collection[int] = ()) -> str:

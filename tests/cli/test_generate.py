@@ -77,3 +77,14 @@ def test_chat_refuses_what_a_model_cannot(as_json):
 def test_chat_with_a_real_model(smollm2, as_json):
     found = as_json("chat", smollm2, "--template", "chatml", "-p", "What is the capital of France?", "-n", 12)
     assert found["turns"][0]["ids"] == [504, 3575, 282, 4649, 314, 7042, 30, 2]
+
+
+def test_what_a_model_writes_cannot_steer_a_terminal(run, monkeypatch):
+    ids = ",".join(map(str, ct.Tokenizer("tiny:llama").encode("a\x1b[2J\tb\r\n", bos=False)))
+    assert run("tokenize", "tiny:llama", "--ids", ids)[1] == "a\x1b[2J\tb\r\n\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run("tokenize", "tiny:llama", "--ids", ids)[1] == "a\\x1b[2J\tb\\r\n\n"
+    step = ct.Step(ct.load("tiny:llama").to_tokens("x", bos=False)[0], "\x1b]0;title\x07", None)
+    monkeypatch.setattr(ct.Model, "stream", lambda self, *args, **options: iter([step]))
+    out = run("run", "tiny:llama", "-p", "x")[1]
+    assert "\\x1b]0;title\\x07" in out and "\x1b" not in out

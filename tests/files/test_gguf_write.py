@@ -118,6 +118,9 @@ def test_the_gguf_package_reads_what_we_write(tmp_path):
         ({}, {"a": ("f32", (2**62, 4), b"")}, "shape"),
         ({}, {"a": ("q9_9", (32,), b"")}, "q9_9"),
         ({}, {"a": ("f32", (1,))}, "tuple of 2"),
+        ({}, {"a": ("f32", (1.5,), bytes(4))}, "float"),
+        ({}, {"a": ("f32", 4, bytes(16))}, "not iterable"),
+        ({}, {"a": ("f32", (1,), [0, 0, 0, 0])}, "bytes-like"),
     ],
 )
 def test_the_writer_refuses(tmp_path, metadata, tensors, words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from cutaway.cli.common import Progress, add_options, add_verb, open_model, posi
 from cutaway.compare import compare
 from cutaway.errors import ModelNotFoundError
 from cutaway.model import Model
+from cutaway.output import for_terminal
 
 QUESTION = "What is the capital of France?"
 STORY = "Tell me a short story about a fox and a well."
@@ -113,7 +115,7 @@ def _write(model: Model, prompt: Any, most: int, shown: bool) -> tuple[str, str,
         words.append(step.text)
         end = step.stop or end
         if shown:
-            print(step.text, end="", flush=True)
+            print(for_terminal(step.text, sys.stdout), end="", flush=True)
     if shown:
         print()
     span = times[-1] - times[0]

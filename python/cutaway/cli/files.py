@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import sys
 from typing import Any
 
 from cutaway import _core
@@ -21,7 +22,7 @@ from cutaway.cli.common import (
 from cutaway.inspect import Inspection, Rows
 from cutaway.inspect import inspect as inspect_file
 from cutaway.loading import find
-from cutaway.output import counted, escape, table
+from cutaway.output import counted, escape, for_terminal, table
 from cutaway.plan import plan as make_plan
 from cutaway.text import Tokenizer
 
@@ -150,7 +151,7 @@ def run_tokenize(args: argparse.Namespace) -> int:
             }
         )
     elif args.ids is not None:
-        print(text)
+        print(for_terminal(text, sys.stdout))
     else:
         rows = [("id", "piece", "bytes")]
         rows += [(i, escape(p.decode("utf-8", "replace")), p.hex(" ")) for i, p in zip(ids, pieces, strict=True)]  # type: ignore[misc]

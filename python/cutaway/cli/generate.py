@@ -23,7 +23,7 @@ from cutaway.cli.common import (
 )
 from cutaway.errors import ContextLengthExceeded, CutawayError, UnsupportedOperation
 from cutaway.model import Model
-from cutaway.output import counted, escape, table
+from cutaway.output import counted, escape, for_terminal, table
 from cutaway.session import Generation, Session, Step
 
 
@@ -107,7 +107,7 @@ def _write(args: argparse.Namespace, steps: Iterator[tuple[Step, Generation | No
     for step, whole in steps:
         done = whole
         if not args.json:
-            sys.stdout.write(step.text)
+            sys.stdout.write(for_terminal(step.text, sys.stdout))
             sys.stdout.flush()
     assert done is not None  # -n is at least 1, so there is a last step
     if not args.json:

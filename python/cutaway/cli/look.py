@@ -58,7 +58,7 @@ def add(verbs: Any) -> None:
                    help="isolate: every stage on the inputs its kernel saw; accumulate: from the tokens")  # fmt: skip
     p.add_argument("--html", metavar="FILE", help="write the report as a page")
     p.add_argument("--numerics-b", choices=("fast", "exact"), help="of B; default as A")
-    p.add_argument("--target-b", help="CPU target of B; default as A")
+    p.add_argument("--target-b", metavar="TARGET", help="CPU target of B; default as A")
     add_options(p)
 
     p = add_verb(
