@@ -1,4 +1,4 @@
-// Python's view of a model file: _core.File, _core.open_gguf. Names and bytes become str with
+// Python's view of a model file: _core.File, _core.open_gguf, _core.open_model. Names and bytes become str with
 // surrogateescape, so that no byte of a hostile file is lost or refused here.
 #include "base/error.h"
 #include "bind/bind.h"
@@ -130,7 +130,7 @@ void bind_load(py::module_& m) {
            [](const TensorInfo& t) { return "<tensor " + t.name + " " + t.type_name() + " " + t.shape.str() + ">"; });
 
   py::class_<File, std::shared_ptr<File>>(m, "File",
-                                          "A model file, validated: metadata, tensors, bytes. Made by open_gguf.")
+                                          "A model file, validated: metadata, tensors, bytes. Made by open_model.")
       .def_property_readonly("parts",
                              [](const File& f) {
                                py::list out;
@@ -138,7 +138,10 @@ void bind_load(py::module_& m) {
                                  out.append(py::module_::import("os").attr("fsdecode")(py::bytes(path)));
                                return out;
                              })
-      .def_readonly("kind", &File::kind, "\"gguf v3\"")
+      .def_property_readonly(
+          "folder", [](const File& f) { return py::module_::import("os").attr("fsdecode")(py::bytes(f.folder)); },
+          "Of a Hugging Face model; \"\" for GGUF.")
+      .def_readonly("kind", &File::kind, "\"gguf v3\", \"safetensors\"")
       .def_readonly("bytes", &File::bytes, "All parts together.")
       .def_readonly("header_bytes", &File::header_bytes, "What lies before the tensor data, all parts together.")
       .def_readonly("keys", &File::keys, "Metadata keys in file order.")
@@ -192,6 +195,16 @@ void bind_load(py::module_& m) {
       },
       py::arg("path"), py::arg("header_only") = false, py::arg("limits") = py::dict(),
       "Opens a GGUF file, or a split one by its first part, and validates its header.");
+  m.def(
+      "open_model",
+      [](const py::object& path, bool header_only, const py::dict& limits) {
+        std::string at = path_bytes(path);
+        Limits caps = limits_of(limits);
+        py::gil_scoped_release release;
+        return std::const_pointer_cast<File>(open_model(at, caps, header_only));
+      },
+      py::arg("path"), py::arg("header_only") = false, py::arg("limits") = py::dict(),
+      "Opens a Hugging Face folder, or a GGUF file as open_gguf does, and validates its headers.");
   bind_save(m);
 }
 

@@ -169,14 +169,19 @@ std::vector<int64_t> File::get_ints(const std::string& key) const {
 }
 
 void File::read(const TensorInfo& tensor, uint64_t from, uint64_t count, void* out) const {
-  const auto part = static_cast<size_t>(tensor.part);
   if (!checked::inside(from, count, tensor.bytes))
     throw Error("ArgumentError",
                 "tensor " + tensor.name + " has " + std::to_string(tensor.bytes) + " bytes, asked for " +
                     std::to_string(count) + " from " + std::to_string(from),
                 "", {{"tensor", tensor.name}});
-  read_at(handles[part], parts[part], tensor.offset + from, count, out);
-  check_unchanged(handles[part], parts[part]);
+  if (tensor.made) tensor.made(*this, from, count, out);
+  else read_part(tensor.part, tensor.offset + from, count, out);
+}
+
+void File::read_part(int part, uint64_t offset, uint64_t count, void* out) const {
+  const auto i = static_cast<size_t>(part);
+  read_at(handles[i], parts[i], offset, count, out);
+  check_unchanged(handles[i], parts[i]);
 }
 
 }  // namespace cutaway

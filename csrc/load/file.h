@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,6 +29,8 @@ struct Value {
   size_t size() const;  // elements of an array, 1 otherwise
 };
 
+class File;
+
 struct TensorInfo {
   std::string name;
   const Format* format;  // null: a type that we do not compute with (only in a File opened with header_only)
@@ -38,13 +41,18 @@ struct TensorInfo {
   uint32_t type;         // ggml's type id, which `format` answers to
   uint64_t at;           // byte offset of the tensor's entry in the header, for messages
 
+  // Writes bytes [from, from + bytes) of a tensor that does not lie in its part as `bytes` and `shape` say. Null: it
+  // does, at `offset`.
+  std::function<void(const File& file, uint64_t from, uint64_t bytes, void* out)> made;
+
   std::string type_name() const;  // "q4_1", "iq2_xxs"
 };
 
 class File {
  public:
   std::vector<std::string> parts;  // paths, more than one for a split model
-  std::string kind;                // "gguf v3"
+  std::string folder;              // of a Hugging Face model; empty: it came from GGUF
+  std::string kind;                // "gguf v3", "safetensors"
   uint64_t bytes = 0;              // all parts together
   uint64_t header_bytes = 0;       // before the tensor data, all parts together
   std::map<std::string, Value> metadata;
@@ -64,9 +72,12 @@ class File {
   std::vector<double> get_floats(const std::string& key) const;               // empty: absent; any array of numbers
   std::vector<int64_t> get_ints(const std::string& key) const;  // empty: absent; integers, or bools as 0 and 1
 
-  // Reads [from, from + bytes) of the tensor's stored bytes with pread; safe from several threads. Raises
+  // Reads [from, from + bytes) of the tensor's bytes with pread, or makes them; safe from several threads. Raises
   // TruncatedFileError or FileChangedError when the file is no longer what was validated.
   void read(const TensorInfo& tensor, uint64_t from, uint64_t bytes, void* out) const;
+
+  // The same of any bytes of a part.
+  void read_part(int part, uint64_t offset, uint64_t bytes, void* out) const;
 
   ~File();
   File() = default;
@@ -105,6 +116,13 @@ struct Limits {
 // Opens a GGUF file or the first part of a split one, and validates its header. Reads no tensor data. Tensor types that
 // we do not compute with raise UnsupportedModelError, unless `header_only`: then they are listed with a null format.
 std::shared_ptr<const File> open_gguf(const std::string& path, const Limits& limits = {}, bool header_only = false);
+
+// Opens a Hugging Face folder: config.json, and model.safetensors or its shards. The File is as its GGUF would be: the
+// same keys, names and elements. Reads no tensor data.
+std::shared_ptr<const File> open_hf(const std::string& folder, const Limits& limits = {});
+
+// open_hf for a folder, open_gguf for anything else.
+std::shared_ptr<const File> open_model(const std::string& path, const Limits& limits = {}, bool header_only = false);
 
 // One tensor for write_gguf: `data` holds `bytes` stored bytes, rows one after the other.
 struct TensorData {

@@ -110,6 +110,8 @@ File::Handle open_regular(const std::string& path) {
   return {.fd = fd, .size = static_cast<uint64_t>(s.st_size), .mtime_ns = mtime_ns(s), .inode = s.st_ino};
 }
 
+bool file_exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
 void check_unchanged(const File::Handle& handle, const std::string& path) {
   struct stat s;
   if (fstat(handle.fd, &s) != 0) throw Error("FileChangedError", printable(path, 400) + ": " + std::strerror(errno));
@@ -201,7 +203,7 @@ LooksLike looks_like(const std::string& head) {
   if (head.size() >= 262 && head.compare(257, 5, "ustar") == 0) return {"a tar archive", "unpack it first"};
   if (starts("\x89HDF")) return {"an HDF5 file, perhaps a Keras model", "convert the model to GGUF"};
   if (head.size() > 9 && head[8] == '{' && head.compare(4, 4, std::string(4, '\0')) == 0)
-    return {"a safetensors file", "name it .safetensors, or pass the folder that holds it and its config.json"};
+    return {"a safetensors file", "pass the folder that holds it and its config.json"};
   if (lower.starts_with("{") || lower.starts_with("[")) return {"JSON text", "name the model file instead"};
   if (!head.empty() && head.find_first_not_of('\0') == std::string::npos)
     return {"zeros only: space set aside for a download that did not happen", "download it again"};

@@ -11,6 +11,9 @@ namespace cutaway {
 // for what is there but is no file (directory, pipe, device, socket).
 File::Handle open_regular(const std::string& path);
 
+// Whether there is something under this name, links followed.
+bool file_exists(const std::string& path);
+
 // Raises TruncatedFileError or FileChangedError unless the open file is still the one that was opened.
 void check_unchanged(const File::Handle& handle, const std::string& path);
 

@@ -30,6 +30,7 @@ __all__: list[str] = [
     "last_kernel",
     "look_for_cublas_in",
     "open_gguf",
+    "open_model",
     "ops",
     "pack_weight",
     "parse_json",
@@ -89,7 +90,7 @@ class TensorInfo:
 
 class File:
     """
-    A model file, validated: metadata, tensors, bytes. Made by open_gguf.
+    A model file, validated: metadata, tensors, bytes. Made by open_model.
     """
     def __repr__(self) -> str: ...
     def length(self, key: str) -> int:
@@ -120,6 +121,11 @@ class File:
         All parts together.
         """
     @property
+    def folder(self) -> typing.Any:
+        """
+        Of a Hugging Face model; "" for GGUF.
+        """
+    @property
     def header_bytes(self) -> int:
         """
         What lies before the tensor data, all parts together.
@@ -132,7 +138,7 @@ class File:
     @property
     def kind(self) -> str:
         """
-        "gguf v3"
+        "gguf v3", "safetensors"
         """
     @property
     def metadata(self) -> dict:
@@ -463,6 +469,11 @@ def look_for_cublas_in(folder: str) -> None:
 def open_gguf(path: typing.Any, header_only: bool = False, limits: dict = {}) -> File:
     """
     Opens a GGUF file, or a split one by its first part, and validates its header.
+    """
+
+def open_model(path: typing.Any, header_only: bool = False, limits: dict = {}) -> File:
+    """
+    Opens a Hugging Face folder, or a GGUF file as open_gguf does, and validates its headers.
     """
 
 def ops() -> list:

@@ -15,22 +15,24 @@ from cutaway import _core
 from cutaway.errors import ArgumentError, MappingError
 from cutaway.output import escape, plain, table
 
-# The tokenizers we speak, as tokenizer.ggml.model names them.
-TOKENIZERS = {"gpt2": "byte-level BPE", "llama": "SentencePiece-style BPE"}
+# The tokenizers we speak, as tokenizer.ggml.model names them, and the file that a Hugging Face folder has instead.
+TOKENIZERS = {"gpt2": "byte-level BPE", "llama": "SentencePiece-style BPE", "tokenizer.json": "BPE"}
 
 
 def inspect(path: str | os.PathLike[str], *, limits: Mapping[str, int] | None = None) -> Inspection:
-    """Read the header of a GGUF file, or of all parts of a split one; no tensor data, so a 20 GB file takes no longer.
+    """Read the header of a GGUF file, of all parts of a split one, or of a Hugging Face folder, which is shown as the
+    GGUF made from it would be; no tensor data, so a 20 GB file takes no longer.
 
-    path: the file, or the first part of a split model.
+    path: the file, the first part of a split model, or the folder.
     limits: caps to raise for a file that you trust, e.g. {"string_bytes": 1 << 28}.
 
-    Raises ModelNotFoundError (with the nearest name), GGUFError, TruncatedFileError, LimitExceededError or
-    UnsupportedModelError, each with the byte offset. Tensor formats that we cannot run do not raise: see `.missing()`.
+    Raises ModelNotFoundError (with the nearest name), GGUFError, SafetensorsError, ConfigError, TruncatedFileError,
+    LimitExceededError or UnsupportedModelError, each with the byte offset. Tensor formats of GGUF that we cannot run do
+    not raise: see `.missing()`.
     """
     from cutaway.loading import find  # here, because loading knows models and models know graphs
 
-    return Inspection(_core.open_gguf(find(path), header_only=True, limits=dict(limits or {})))
+    return Inspection(_core.open_model(find(path), header_only=True, limits=dict(limits or {})))
 
 
 class Metadata(Mapping[str, Any]):
@@ -89,13 +91,14 @@ class Inspection:
     def __init__(self, file: Any) -> None:
         self._file = file
         self.parts: list[str] = file.parts
-        self.path: str = self.parts[0]
+        self.path: str = file.folder or self.parts[0]
         self.kind: str = file.kind
         self.bytes: int = file.bytes
         self.header_bytes: int = file.header_bytes
         self.warnings: list[str] = file.warnings
         self.metadata = Metadata(file)
         self._tensors: list[Any] = file.tensors
+        self._folder: str = file.folder
 
     def key(self, name: str) -> Any:
         """One metadata value. Raises MappingError, which is a KeyError, with the nearest keys."""
@@ -184,7 +187,7 @@ class Inspection:
             "experts": own("expert_count"),
             "context": own("context_length"),
             "vocabulary": self._file.length(tokens) if tokens in self._file.keys else own("vocab_size"),
-            "tokenizer": self._get("tokenizer.ggml.model"),
+            "tokenizer": self._tokenizer(),
             "pre_tokenizer": self._get("tokenizer.ggml.pre"),
             "chat_template": any(key.startswith("tokenizer.chat_template") for key in self.metadata),
             "tied_head": None if not self._tensors else all(t.name != "output.weight" for t in self._tensors),
@@ -200,7 +203,7 @@ class Inspection:
         for row in self.formats():
             if not row["runs"]:
                 found.append(f"format {row['format']} of {row['tensors']} tensors is not one that we compute with")
-        tokenizer = self._get("tokenizer.ggml.model")
+        tokenizer = self._tokenizer()
         if tokenizer not in TOKENIZERS:
             found.append(f"tokenizer {_shorten(tokenizer)} is not one of {', '.join(TOKENIZERS)}")
         if not self._tensors:
@@ -257,6 +260,11 @@ class Inspection:
         lines += [f"  {'cannot run':<14} {escape(text)}" for text in self.missing()]
         lines += [f"  {'warning':<14} {escape(text)}" for text in self.warnings]
         return "\n".join(lines)
+
+    def _tokenizer(self) -> Any:
+        if self._folder:
+            return "tokenizer.json" if os.path.isfile(os.path.join(self._folder, "tokenizer.json")) else None
+        return self._get("tokenizer.ggml.model")
 
     def _get(self, key: str) -> Any:
         return self.metadata.get(key)

@@ -95,7 +95,8 @@ def load(
     threads: int = 0,
     target: str = "",
 ) -> Model:
-    """Loads a GGUF file (or the first part of a split one), or a model by name (see `find`). Never the network.
+    """Loads a GGUF file (or the first part of a split one), a Hugging Face folder (config.json and model.safetensors or
+    its shards), or a model by name (see `find`). Never the network.
 
     device    "cpu", "cuda" (the first device) or "cuda:1": raises DeviceError with the reason, never falls back
     n_ctx     most tokens of a sequence; default the model's own, at most 8192
@@ -106,8 +107,9 @@ def load(
     target    CPU target: avx512vnni, avx512, avx2, scalar; default the best, or CUTAWAY_TARGET. On CUDA: "cuda", the
               default, whose rows do not depend on the tokens beside them, or "cublas" for the products
 
-    Raises WeightLoadingError's family: ModelNotFoundError (E001), GGUFError (E002), UnsupportedModelError (E003),
-    AllocationFailed (E004, with ct.plan's table) before any weight is read when it does not fit, ..
+    Raises WeightLoadingError's family: ModelNotFoundError (E001), GGUFError, SafetensorsError and ConfigError (E002),
+    UnsupportedModelError (E003), AllocationFailed (E004, with ct.plan's table) before any weight is read when it does
+    not fit, ..
     """
     if numerics not in ("fast", "exact"):
         raise ArgumentError(f"numerics is {numerics!r}, expected 'fast' or 'exact'")
@@ -122,7 +124,7 @@ def load(
         raise ArgumentError(f"n_ctx is {n_ctx!r}, expected an integer from 1 to 16777216")
     if not isinstance(threads, int) or isinstance(threads, bool):
         raise ArgumentError(f"threads is {threads!r}, expected an integer, 0 for all cores")
-    file = _core.open_gguf(find(path))
+    file = _core.open_model(find(path))
     if not on_cuda:
         plan_file(file, n_ctx=n_ctx, numerics=numerics, kv=kv).check()
     core = _core.Model(file, target, threads, numerics == "exact" or on_cuda, device)

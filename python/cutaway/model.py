@@ -48,7 +48,7 @@ class Model:
     def __init__(self, core: Any, file: Any, *, n_ctx: int, kv: str, options: dict[str, Any]) -> None:
         self._core, self.file, self.n_ctx, self.kv = core, file, n_ctx, kv
         self._options = options
-        self.path = Path(file.parts[0])
+        self.path = Path(file.folder or file.parts[0])
         self._active = ActiveHooks()
 
     # --- what it is ---------------------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ def plan(
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1 << 24):
             raise ArgumentError(f"{name} is {value!r}, expected an integer from 1 to 16777216")
     return plan_file(
-        _core.open_gguf(find(path), header_only=True),
+        _core.open_model(find(path), header_only=True),
         n_ctx=n_ctx,
         numerics=numerics,
         kv=kv,
@@ -165,6 +165,9 @@ def plan_file(
     if max_ram is not None and parse_bytes(max_ram) < budget:
         budget, limit = parse_bytes(max_ram), "max_ram"
 
+    beside = os.path.join(file.folder, "tokenizer.json")  # which a GGUF file has in its header
+    tokenizer = os.path.getsize(beside) if file.folder and os.path.isfile(beside) else 0
+
     def make(n_ctx: int, kv: str, batch: int) -> Plan:
         row = 2 * config["L"] * config["G"] * config["E"] * (2 if kv == "f16" else 4)  # keys and values of a token
         chunk = min(CHUNK, n_ctx * batch)
@@ -174,11 +177,11 @@ def plan_file(
             "kv_growth": row * _smaller(n_ctx),
             "activations": 4 * arena * chunk,
             "logits": 4 * graph.V * chunk,
-            "objects": int(OBJECTS_PER_HEADER_BYTE * file.header_bytes),
+            "objects": int(OBJECTS_PER_HEADER_BYTE * (file.header_bytes + tokenizer)),
         }
         parts["reserve"] = sum(parts.values()) * 3 // 100
         options = {"n_ctx": n_ctx, "batch": batch, "kv": kv, "numerics": numerics, "chunk": chunk}
-        return Plan(Path(file.parts[0]).name, "cpu", options, formats, parts, budget, limit)
+        return Plan(Path(file.folder or file.parts[0]).name, "cpu", options, formats, parts, budget, limit)
 
     wanted = n_ctx if n_ctx is not None else min(config["context"], 8192)
     form = kv or ("f32" if numerics == "exact" else "f16")

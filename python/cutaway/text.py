@@ -156,7 +156,7 @@ class Tokenizer:
     def __init__(self, file: Any) -> None:
         from cutaway.loading import find  # here, because loading knows models and models know tokenizers
 
-        opened = file if isinstance(file, _core.File) else _core.open_gguf(find(file), header_only=True)
+        opened = file if isinstance(file, _core.File) else _core.open_model(find(file), header_only=True)
         self._core = _core.Tokenizer(opened)
 
     @property

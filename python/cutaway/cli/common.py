@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import json
 import math
 import os
@@ -51,7 +52,11 @@ def add_verb(verbs: Any, name: str, run: Any, summary: str, example: str, keys: 
 
 
 def add_model(p: Parser, name: str = "model") -> None:
-    p.add_argument(name, metavar=name.upper(), help="a GGUF file, or a name: tiny:llama, tiny:gpt2, smollm2")
+    p.add_argument(
+        name,
+        metavar=name.upper(),
+        help="a GGUF file, a Hugging Face folder, or a name: tiny:llama, tiny:gpt2, smollm2",
+    )
 
 
 def positive(text: str) -> int:
@@ -92,7 +97,8 @@ def open_model(args: argparse.Namespace, name: str | None = None, **other: Any) 
     options = {k: getattr(args, k) for k in ("numerics", "threads", "target", "device", "n_ctx", "kv")} | other
     path, started = find(name), time.monotonic()
     with Progress(args) as progress:
-        megabytes = os.path.getsize(path) / 1e6 if os.path.isfile(path) else 0
+        files = [path] if os.path.isfile(path) else glob.glob(os.path.join(glob.escape(path), "*.safetensors"))
+        megabytes = sum(map(os.path.getsize, files)) / 1e6
         progress.say(f"loading {name}, {megabytes:.0f} MB")
         model = load(path, **options)
         progress.say(f"loaded {name} in {time.monotonic() - started:.1f} s")

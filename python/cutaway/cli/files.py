@@ -125,7 +125,7 @@ def run_plan(args: argparse.Namespace) -> int:
 def run_tokenize(args: argparse.Namespace) -> int:
     if args.text is not None and args.ids is not None:
         raise Usage("give TEXT or --ids, not both")
-    tokenizer = Tokenizer(_core.open_gguf(find(args.model), header_only=True))
+    tokenizer = Tokenizer(_core.open_model(find(args.model), header_only=True))
     trip, bos_added = None, False
     if args.ids is not None:
         ids = read_ids(args.ids)
