@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cutaway as ct
 import pytest
-from cutaway import loading
-from cutaway.errors import AllocationFailed, ArgumentError, DeviceError, ModelNotFoundError
+from cutaway import loading, session
+from cutaway.errors import AllocationFailed, ArgumentError, DeviceError, ModelNotFoundError, OutOfMemoryError
 
 # The module, whose name in the package is the function's.
 planning = sys.modules["cutaway.plan"]
@@ -111,6 +111,92 @@ def test_loading_refuses_under_an_address_space_limit():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert out.stdout == "E004 RLIMIT_AS\n", out.stderr
+
+
+# --- sessions and calls (E005) ----------------------------------------------------------------------------------------
+
+
+def test_a_session_that_would_not_fit_when_full_is_refused_with_the_numbers(monkeypatch):
+    monkeypatch.setattr(planning, "host_budget", lambda: (100 << 20, "cgroup memory.max"))
+    model = ct.load("tiny:llama")
+    token = 2 * 4 * 2 * 16  # keys and values of four layers, two heads of 16: elements
+    with pytest.raises(OutOfMemoryError) as caught:
+        model.session(n_ctx=1 << 18, sequences=3, kv="f32")
+    error = caught.value
+    assert error.code == "E005" and not isinstance(error, AllocationFailed)
+    assert error.details["parts"]["kv_cache"] == token * 4 * 3 << 18
+    assert error.details["need"] == sum(error.details["parts"].values()) and error.details["budget"] == 100 << 20
+    text = str(error)
+    assert "session needs " in text and "but 100.0 MiB is available (cgroup memory.max)" in text
+    assert "tokens 262144 x sequences 3, f32" in text and "weights" not in text
+    fitting = {r["option"]: r["value"] for r in error.details["remedies"] if r["fits"]}
+    assert f"open it with n_ctx={fitting['n_ctx']}" in text
+    with model.session(n_ctx=fitting["n_ctx"], sequences=3, kv="f32") as session:
+        session.prefill([[5], [6, 7], [8]])
+    with pytest.raises(OutOfMemoryError):
+        model.session(n_ctx=fitting["n_ctx"] * 2, sequences=3, kv="f32")
+
+
+def test_what_needs_little_runs_however_long_the_context_could_be(monkeypatch):
+    model = ct.load("tiny:llama", n_ctx=1 << 20)
+    monkeypatch.setattr(planning, "host_budget", lambda: (1 << 20, "RLIMIT_AS"))
+    model.run([5, 6, 7])
+    model.run_with_cache([5, 6, 7])
+    assert model.score([5, 6, 7]).shape == (2,)
+    assert len(model.generate([5, 6, 7], max_new_tokens=2).ids) == 2
+    with pytest.raises(OutOfMemoryError, match="session needs"):
+        model.session()
+
+
+@pytest.mark.parametrize("verb", ["run", "run_with_cache", "score", "generate"])
+def test_a_call_that_does_not_fit_is_refused_before_it_runs(verb, monkeypatch):
+    model = ct.load("tiny:llama", n_ctx=1 << 20)
+    monkeypatch.setattr(planning, "host_budget", lambda: (30 << 20, "MemAvailable"))
+    monkeypatch.setattr(session.Session, "forward", lambda *args, **options: pytest.fail("it ran"))
+    calls = {
+        "run": lambda: model.run([5] * 10_000),  # 41 MB of logits
+        "run_with_cache": lambda: model.run_with_cache([5] * 6000, "*.attn.z", budget=None),
+        "score": lambda: model.score([5] * 100_000),
+        "generate": lambda: list(model.stream([5], max_new_tokens=100_000)),
+    }
+    with pytest.raises(OutOfMemoryError, match="call needs .* but 30.0 MiB is available") as caught:
+        calls[verb]()
+    assert "run fewer tokens" in caught.value.hint
+    parts = caught.value.details["parts"]
+    if verb == "run":
+        assert parts["logits"] == 4 * 1024 * 10_000
+    if verb == "run_with_cache":
+        assert parts["captures"] == 4 * 4 * 64 * 6000
+    if verb in ("score", "generate"):
+        assert parts["kv_cache"] >= 512 * 100_000
+
+
+def test_hooks_are_planned_with_all_tokens_in_one_chunk(monkeypatch):
+    model = ct.load("tiny:llama", n_ctx=1 << 20)
+    monkeypatch.setattr(planning, "host_budget", lambda: (1, "MemAvailable"))
+    monkeypatch.setattr(planning, "UNASKED", 0)
+    arena = 4 * model._core.arena_floats()
+    chunks = []
+    for hooks in ([], [("embed", ct.edit.zero())]):
+        with pytest.raises(OutOfMemoryError) as caught, model.hooks(hooks):
+            model.run([5] * 400)
+        chunks.append(caught.value.details["parts"]["activations"] / arena)
+    assert chunks == [256, 400]
+
+
+def test_a_session_under_an_address_space_limit_is_refused_and_the_model_goes_on():
+    code = (
+        "import resource, cutaway as ct\n"
+        "model = ct.load('tiny:llama')\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (96 << 20),) * 2)\n"
+        "try:\n"
+        "    model.session(n_ctx=1 << 20)\n"
+        "except ct.errors.OutOfMemoryError as error:\n"
+        "    print(error.code, error.details['limit'], model.run([5, 6]).shape)\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert out.stdout == "E005 RLIMIT_AS (1, 2, 1024)\n", out.stderr
 
 
 def test_the_budget_knows_the_groups_limits(tmp_path):

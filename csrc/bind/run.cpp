@@ -153,10 +153,12 @@ std::vector<std::vector<int32_t>> token_lists(const std::vector<py::array_t<int3
 
 py::dict forward(BoundSession& bound, const std::vector<py::array_t<int32_t, py::array::c_style>>& tokens,
                  std::vector<std::string> watch, std::vector<std::string> edit, const py::object& hook, bool all_rows,
-                 const std::string& stop_after, bool check_finite, bool chain, bool record) {
+                 const std::string& stop_after, bool check_finite, bool chain, bool record,
+                 std::vector<std::vector<int64_t>> keep) {
   BoundSession::Lock lock(bound);
   Request request{.watch = std::move(watch),
                   .edit = std::move(edit),
+                  .keep = std::move(keep),
                   .hook = {},
                   .checkpoint = {},
                   .stop_after = stop_after,
@@ -171,7 +173,7 @@ py::dict forward(BoundSession& bound, const std::vector<py::array_t<int32_t, py:
     // The hook gets a copy: it may keep it, and what it leaves in it comes back only if it is valid.
     py::array_t<float> data(shape);
     std::memcpy(data.mutable_data(), c.data.data(), c.data.size() * sizeof(float));
-    py::object changed = hook(c.name, c.shape, c.tokens, c.positions, data);
+    py::object changed = hook(c.name, c.shape, c.tokens, c.positions, data, c.kernel, c.first);
     if (changed.is_none()) return false;
     auto values = changed.cast<py::array_t<float, py::array::c_style>>();
     invariant(static_cast<size_t>(values.size()) == c.data.size(), "a hook's result has the size of its stage");
@@ -293,13 +295,15 @@ void bind_run(py::module_& m) {
           "steps",
           [](const Model& model, const std::vector<std::string>& edited) {
             py::list out;
-            for (const Step& step : model.plan({edited.begin(), edited.end()}).steps) {
+            const Plan& plan = model.plan({edited.begin(), edited.end()});
+            for (const Step& step : plan.steps) {
               std::vector<std::string> covers;
               for (int i : step.covers) covers.push_back(model.graph.stages[static_cast<size_t>(i)].name);
               out.append(py::dict(py::arg("stage") = step.writes, py::arg("op") = step.op->name,
                                   py::arg("target") = model.backend->target_of(*step.op), py::arg("reads") = step.reads,
                                   py::arg("weights") = to_list(step.weights),
-                                  py::arg("attributes") = to_python(step.attributes), py::arg("covers") = covers));
+                                  py::arg("attributes") = to_python(step.attributes), py::arg("covers") = covers,
+                                  py::arg("same") = plan.same.count(step.writes) ? plan.owner(step.writes) : ""));
             }
             return out;
           },
@@ -325,7 +329,7 @@ void bind_run(py::module_& m) {
       .def("forward", forward, py::arg("tokens"), py::arg("watch") = std::vector<std::string>{},
            py::arg("edit") = std::vector<std::string>{}, py::arg("hook") = py::none(), py::arg("all_rows") = false,
            py::arg("stop_after") = "", py::arg("check_finite") = false, py::arg("chain") = false,
-           py::arg("record") = false)
+           py::arg("record") = false, py::arg("keep") = std::vector<std::vector<int64_t>>{})
       .def(
           "length", [](BoundSession& s, int64_t i) { return BoundSession::Lock(s).s.it->length(i); },
           py::arg("sequence") = 0)

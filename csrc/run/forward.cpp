@@ -19,6 +19,7 @@ constexpr int64_t kChunk = 256;  // tokens that go through the graph together, w
 struct Part {  // the tokens of one sequence in one pass
   size_t sequence;
   int64_t row, tokens, past;
+  int64_t sent;  // tokens of this call that went before
 };
 
 int64_t per_token(const std::vector<int64_t>& shape, int64_t S) {
@@ -108,8 +109,7 @@ struct Forward {
     return !plan.places.count(plan.owner(name)) || sides.count(plan.owner(name));
   }
 
-  // --- one op
-  // -----------------------------------------------------------------------------------------------------------
+  // --- one op --------------------------------------------------------------------------------------------------------
 
   Tensor read(const std::string& name, int64_t rows, bool from_body) {
     if (name == "tokens") return {.data = tokens, .format = nullptr, .shape = {T}};
@@ -201,27 +201,60 @@ struct Forward {
   }
   std::unordered_set<std::string> written_in_head;
 
-  // --- what happens to a tensor once it is written
-  // ------------------------------------------------------------------------
+  // --- what happens to a tensor once it is written -------------------------------------------------------------------
 
   Capture copy_out(const std::string& name, int64_t rows, bool beside) {
-    const std::vector<int64_t>& shape = shape_of(plan.owner(name));
-    Capture out{.name = name, .shape = shape, .q8 = false, .tokens = {}, .sequences = {}, .positions = {}, .data = {}};
-    auto it = plan.places.find(name);
-    out.q8 = it != plan.places.end() && it->second.q8;
-    for (int64_t& axis : out.shape)
-      if (axis == kTokens) axis = rows;
-    for (const Part& part : parts) {
-      out.tokens.push_back(rows == T ? part.tokens : 1);
-      out.sequences.push_back(part.sequence);
-      if (is_square(shape)) out.positions.push_back(part.past + part.tokens);
-    }
-    out.data.resize(static_cast<size_t>(size_of(shape, rows)));
+    Capture out = described(name, rows);
+    out.data.resize(static_cast<size_t>(size_of(shape_of(plan.owner(name)), rows)));
     backend.download(out.data.data(), address(name, rows, beside), out.data.size() * sizeof(float));
     return out;
   }
 
-  void check_finite(const std::string& name, const Capture& tensor) {
+  Capture described(const std::string& name, int64_t rows) const {
+    const std::vector<int64_t>& shape = shape_of(plan.owner(name));
+    auto it = plan.places.find(name);
+    Capture out{.name = name, .shape = shape, .q8 = it != plan.places.end() && it->second.q8};
+    for (int64_t& axis : out.shape)
+      if (axis == kTokens) axis = rows;
+    for (const Part& part : parts) {
+      out.tokens.push_back(rows == T ? part.tokens : 1);
+      out.first.push_back(part.past + part.tokens - out.tokens.back());
+      out.sequences.push_back(part.sequence);
+      if (is_square(shape)) out.positions.push_back(part.past + part.tokens);
+    }
+    return out;
+  }
+
+  // Only the rows that request.keep names.
+  Capture copy_kept(const std::string& name, int64_t rows, bool beside) {
+    if (request.keep.empty()) return copy_out(name, rows, beside);
+    Capture out = described(name, rows);
+    const std::vector<int64_t>& shape = shape_of(plan.owner(name));
+    const float* from = address(name, rows, beside);
+    out.shape[0] = 0;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const Part& part = parts[i];
+      const std::vector<int64_t>& keep = request.keep[part.sequence];
+      const int64_t width = per_token(shape, part.past + part.tokens), n = out.tokens[i],
+                    first = part.sent + part.tokens - n;
+      auto at = std::lower_bound(keep.begin(), keep.end(), first);
+      const auto end = std::lower_bound(at, keep.end(), first + n);
+      out.tokens[i] = end - at;
+      while (at != end) {  // neighbours go together
+        const int64_t begin = *at;
+        int64_t count = 1;
+        while (++at != end && *at == begin + count) ++count;
+        const size_t have = out.data.size(), more = static_cast<size_t>(count * width);
+        out.data.resize(have + more);
+        backend.download(out.data.data() + have, from + (begin - first) * width, more * sizeof(float));
+      }
+      from += n * width;
+      out.shape[0] += out.tokens[i];
+    }
+    return out;
+  }
+
+  void check_finite(const std::string& name, const Capture& tensor, const Op& op, const char* target) {
     if (tensor.q8) return;
     const bool scores = is_square(tensor.shape);
     const int64_t width = tensor.shape.empty() || scores
@@ -231,13 +264,16 @@ struct Forward {
       const float x = tensor.data[i];
       if (std::isfinite(x) || (scores && x == -HUGE_VALF)) continue;
       int found = model.graph.find(name);
+      const std::string kernel = std::string(op.name) + "/" + target;
       throw Error(
           "NonFiniteError",
           name + " has " + (std::isnan(x) ? "NaN" : "infinity") + " at token " +
               std::to_string(static_cast<int64_t>(i) / width) + ", channel " +
-              std::to_string(static_cast<int64_t>(i) % width) + "; every stage before it is finite",
+              std::to_string(static_cast<int64_t>(i) % width) + ", from " + kernel +
+              "; every stage before it is finite",
           edited.count(name) ? "a hook changed this stage: look there" : "look at this stage's weights and inputs",
           {{"stage", name},
+           {"kernel", kernel},
            {"layer", int64_t{found < 0 ? -1 : stage(found).layer}},
            {"token", static_cast<int64_t>(i) / width},
            {"channel", static_cast<int64_t>(i) % width}});
@@ -245,19 +281,17 @@ struct Forward {
   }
 
   // Hooks, finite check, capture, cache. Returns whether a hook changed the tensor.
-  bool settle(const std::string& name, bool beside, size_t step) {
+  bool settle(const std::string& name, const Op& op, const char* target, bool beside, size_t step) {
     const int64_t rows = in_head(step) ? head_rows : T;
     bool changed = false;
     if (edited.count(name)) {
       Capture tensor = copy_out(name, rows, beside);
+      tensor.kernel = std::string(op.name) + "/" + target;
       changed = request.hook(tensor);
       if (changed) backend.upload(address(name, rows, beside), tensor.data.data(), tensor.data.size() * sizeof(float));
     }
-    if (request.check_finite || watched.count(name)) {
-      Capture tensor = copy_out(name, rows, beside);
-      if (request.check_finite) check_finite(name, tensor);
-      if (watched.count(name)) append(std::move(tensor));
-    }
+    if (request.check_finite) check_finite(name, copy_out(name, rows, beside), op, target);
+    if (watched.count(name)) append(copy_kept(name, rows, beside));
     if (const Stage* s = cached(name)) store(*s, address(name, rows, beside));
     return changed;
   }
@@ -290,8 +324,7 @@ struct Forward {
     }
   }
 
-  // --- the walk
-  // ---------------------------------------------------------------------------------------------------------
+  // --- the walk ------------------------------------------------------------------------------------------------------
 
   void record(const std::string& writes, const Op& op, const char* target, const std::vector<std::string>& reads,
               const std::vector<WeightRef>& weights, const Attributes& attributes, const std::vector<int>& covers) {
@@ -311,7 +344,7 @@ struct Forward {
       if (s.op == "matmul" && read.find('@') != std::string::npos) reads[0] = read;
     const char* target = call(*find_op(s.op), s.name, reads, s.weights, s.attributes, !last, step);
     record(s.name, *find_op(s.op), target, reads, s.weights, s.attributes, {i});
-    return settle(s.name, !last, step);
+    return settle(s.name, *find_op(s.op), target, !last, step);
   }
 
   // The hidden stages of a fused step that somebody looks at; true when a hook changed one and the chain has taken
@@ -333,15 +366,12 @@ struct Forward {
   void run_step(size_t index) {
     const Step& step = plan.steps[index];
     if (step.covers.size() > 1 && run_beside(step, index)) return;
-    if (plan.same.count(step.writes)) {
-      if (in_head(index)) written_in_head.insert(step.writes);
-      record(step.writes, *step.op, backend.target_of(*step.op), step.reads, step.weights, step.attributes,
-             step.covers);
-    } else {
-      const char* target = call(*step.op, step.writes, step.reads, step.weights, step.attributes, false, index);
-      record(step.writes, *step.op, target, step.reads, step.weights, step.attributes, step.covers);
-    }
-    settle(step.writes, false, index);
+    const bool same = plan.same.count(step.writes);
+    if (same && in_head(index)) written_in_head.insert(step.writes);
+    const char* target = same ? backend.target_of(*step.op)
+                              : call(*step.op, step.writes, step.reads, step.weights, step.attributes, false, index);
+    record(step.writes, *step.op, target, step.reads, step.weights, step.attributes, step.covers);
+    settle(step.writes, *step.op, target, false, index);
   }
 
   void checkpoint() {
@@ -412,6 +442,9 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
   const Plan& plan = request.chain ? model->chain() : model->plan({request.edit.begin(), request.edit.end()});
   check_names(*model, plan, request.watch);
   check_names(*model, plan, request.edit);
+  if (!request.keep.empty() && request.keep.size() != tokens.size())
+    throw Error("ArgumentError", "keep names rows of " + std::to_string(request.keep.size()) + " sequences, expected " +
+                                     std::to_string(tokens.size()));
   int64_t total = 0, squares = 0;
   for (size_t i = 0; i < tokens.size(); ++i) {
     total += static_cast<int64_t>(tokens[i].size());
@@ -451,7 +484,7 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
       const int64_t room = chunk - static_cast<int64_t>(ids.size());
       const int64_t n = std::min(room, static_cast<int64_t>(tokens[i].size()) - done[i]);
       if (!n) continue;
-      pass.parts.push_back({i, static_cast<int64_t>(ids.size()), n, lengths[i] + done[i]});
+      pass.parts.push_back({i, static_cast<int64_t>(ids.size()), n, lengths[i] + done[i], done[i]});
       ids.insert(ids.end(), tokens[i].begin() + done[i], tokens[i].begin() + done[i] + n);
       done[i] += n;
     }

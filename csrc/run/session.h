@@ -15,13 +15,15 @@ namespace cutaway {
 // One watched tensor, on the host.
 struct Capture {
   std::string name;
-  std::vector<int64_t> shape;     // T first; of a tensor with an S axis, [H] only: see `positions`
-  bool q8 = false;                // holds the blocks of quantize_q8
-  std::vector<int64_t> tokens;    // rows of each sequence that has some
-  std::vector<size_t> sequences;  // which those are
+  std::vector<int64_t> shape{};     // T first; of a tensor with an S axis, [H] only: see `positions`
+  bool q8 = false;                  // holds the blocks of quantize_q8
+  std::vector<int64_t> tokens{};    // rows of each sequence that has some
+  std::vector<size_t> sequences{};  // which those are
   std::vector<int64_t>
-      positions;  // S of each sequence, for a tensor with an S axis: its blocks [T, H, S] one after the other
-  std::vector<float> data;
+      positions{};  // S of each sequence, for a tensor with an S axis: its blocks [T, H, S] one after the other
+  std::vector<float> data{};
+  std::string kernel{};          // for hooks: what computed it, "rms_norm/avx2"
+  std::vector<int64_t> first{};  // for hooks: the position of each sequence's first row
 };
 
 // What ran for one tensor.
@@ -36,6 +38,8 @@ struct Executed {
 struct Request {
   std::vector<std::string> watch;  // stages and taps to copy out
   std::vector<std::string> edit;   // stages to show to `hook`
+  // Per sequence, ascending: which of the call's tokens a watched tensor keeps rows of. Empty: all.
+  std::vector<std::vector<int64_t>> keep;
   // Gets a tensor on the host and may change it in place; returns whether it did.
   std::function<bool(Capture& tensor)> hook;
   std::function<void()> checkpoint;  // called between steps; raises to stop (Ctrl-C)

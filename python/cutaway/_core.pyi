@@ -316,6 +316,7 @@ class Session:
         check_finite: bool = False,
         chain: bool = False,
         record: bool = False,
+        keep: collections.abc.Sequence[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]] = [],
     ) -> dict: ...
     def length(self, sequence: typing.SupportsInt | typing.SupportsIndex = 0) -> int: ...
     def rewind(

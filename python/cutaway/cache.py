@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cutaway import names
-from cutaway.errors import ArgumentError
+from cutaway.errors import ArgumentError, OutOfMemoryError
+from cutaway.output import counted, write_arrays
+from cutaway.sizes import parse_bytes, size, sizes_apart
 
 
 def assemble(capture: dict[str, Any]) -> np.ndarray:
     """A captured tensor with its batch axis: [B, T, ..], or [B, H, T, S] for scores and pattern.
 
-    Sequences of unequal length are padded on the right with NaN."""
+    Sequences of unequal length are padded on the right with NaN, integers with 0."""
     data, tokens = capture["data"], capture["tokens"]
+    padding = np.nan if data.dtype.kind == "f" else 0
     most = max(tokens)
     if capture["positions"]:  # blocks [T, H, S], one a sequence
         heads, longest = capture["shape"][1], max(capture["positions"])
-        out = np.full((len(tokens), heads, most, longest), np.nan, np.float32)
+        out = np.full((len(tokens), heads, most, longest), padding, data.dtype)
         at = 0
         for i, (t, s) in enumerate(zip(tokens, capture["positions"], strict=True)):
             out[i, :, :t, :s] = data[at : at + t * heads * s].reshape(t, heads, s).transpose(1, 0, 2)
@@ -27,7 +33,7 @@ def assemble(capture: dict[str, Any]) -> np.ndarray:
         return out
     if len(set(tokens)) == 1:
         return data.reshape(len(tokens), most, *data.shape[1:])
-    out = np.full((len(tokens), most, *data.shape[1:]), np.nan, np.float32)
+    out = np.full((len(tokens), most, *data.shape[1:]), padding, data.dtype)
     at = 0
     for i, t in enumerate(tokens):
         out[i, :t] = data[at : at + t]
@@ -83,23 +89,98 @@ def at_positions(pos: Any, lengths: list[int], axis: int) -> tuple[Any, ...]:
     return slice(None), *before, pos
 
 
+@dataclass
+class Rows:
+    """What `pos` means for sequences of these lengths: the rows to copy, and where each goes in what comes out."""
+
+    keep: list[list[int]]  # of each sequence, ascending
+    count: int  # in what comes out
+    index: Any  # of the rows kept, along the axis that counts them: an int, a slice or an array
+
+
+def rows_at(pos: Any, lengths: list[int]) -> Rows:
+    """The rows that `pos` (an int, a slice or a list, as at_positions takes it) names. Raises ArgumentError."""
+    at_positions(pos, lengths, 1)
+    most = max(lengths)
+    if isinstance(pos, (int, np.integer)):
+        return Rows([[p] if 0 <= (p := int(pos) + (n if pos < 0 else 0)) < n else [] for n in lengths], 1, 0)
+    wanted = np.arange(most)[pos]
+    rows, order = np.unique(wanted, return_inverse=True)
+    index = slice(None) if np.array_equal(rows, wanted) else order
+    return Rows([rows[rows < n].tolist() for n in lengths], len(wanted), index)
+
+
+def until(
+    graph: Any, stop_at_layer: Any, names_filter: Any, taps: Mapping[str, str] | None = None
+) -> tuple[list[str], str]:
+    """What a filter means before a layer, and the stage to stop after. Raises ArgumentError where all is later."""
+    layers = 1 + max(s.layer for s in graph)
+    if not isinstance(stop_at_layer, int) or not -layers <= stop_at_layer <= layers:
+        raise ArgumentError(f"stop_at_layer is {stop_at_layer!r}, expected an integer of at most {layers} layers")
+    last = stop_at_layer % layers if stop_at_layer != layers else layers
+    stages = [s.name for s in graph if s.layer < last and (s.layer >= 0 or s.name in ("embed", "pos_embed"))]
+    if last == 0:
+        stages = [s.name for s in graph if s.layer <= 0][: max(1, [s.layer for s in graph].index(0))]
+    for one in names_filter if isinstance(names_filter, (list, set, frozenset)) else [names_filter]:
+        found = names.select(graph, one, taps)
+        if not {n.partition("@")[0] for n in found} & set(stages):
+            raise ArgumentError(f"{found[0]} lies behind stop_at_layer={stop_at_layer}")
+    return [n for n in names.select(graph, names_filter, taps) if n.partition("@")[0] in stages], stages[-1]
+
+
+def refuse_over(budget: int | str | None, sizes: Mapping[str, int]) -> None:
+    """Raises OutOfMemoryError where stages of these sizes take more than the budget."""
+    if budget is None or sum(sizes.values()) <= parse_bytes(budget):
+        return
+    big = max(sizes, key=lambda n: sizes[n])
+    need, most = sizes_apart(sum(sizes.values()), parse_bytes(budget))
+    raise OutOfMemoryError(
+        f"{counted(len(sizes), 'stage')} would take {need} and the budget is {most}; the largest is {big} with "
+        f"{size(sizes[big])}",
+        hint="name fewer stages or positions, run fewer tokens, or raise budget=; model.plan_cache(..) lists them",
+        bytes=sum(sizes.values()),
+        budget=parse_bytes(budget),
+        largest=big,
+    )
+
+
 class ActivationCache(Mapping[str, np.ndarray]):
     """Watched tensors by name: `cache["blocks.5.resid_post"]`, `cache["resid_post", 5]`, or another tool's name for it.
 
-    Arrays are float32 [batch, pos, ..]; scores and pattern [batch, head, query, key].
-    `lengths`: tokens of each sequence."""
+    Arrays are [batch, pos, ..], float32 unless run_with_cache was asked for float16; scores and pattern are [batch,
+    head, query, key]. `lengths`: tokens of each sequence. `ids`: these tokens, a list for each sequence."""
 
     def __init__(
-        self, arrays: dict[str, np.ndarray], graph: Any, lengths: list[int], manifest: dict[str, Any] | None = None
+        self,
+        arrays: dict[str, np.ndarray],
+        graph: Any,
+        lengths: list[int],
+        manifest: dict[str, Any] | None = None,
+        taps: Mapping[str, str] | None = None,
+        ids: list[list[int]] | None = None,
     ) -> None:
-        self._arrays, self._graph = arrays, graph
-        self.lengths = lengths
+        self._arrays, self._graph, self._taps = arrays, graph, taps or {}
+        self.lengths, self.ids = lengths, ids or []
         self.manifest = manifest or {}
+
+    def _like(self, arrays: dict[str, np.ndarray]) -> ActivationCache:
+        return ActivationCache(arrays, self._graph, self.lengths, self.manifest, self._taps, self.ids)
+
+    def at_rows(self, rows: Rows) -> ActivationCache:
+        """The same in the order that `pos` gave, for a cache of the rows that were kept."""
+        axis = lambda name: position_axis(self._graph[name.partition("@")[0]])
+        return self._like({n: a[(slice(None),) * axis(n) + (rows.index,)] for n, a in self.items()})
+
+    def astype(self, dtype: Any) -> ActivationCache:
+        """The same with float arrays of another float type. Raises ArgumentError where a number lies beyond it."""
+        if np.dtype(dtype).kind != "f":
+            raise ArgumentError(f"a cache holds floats, got {np.dtype(dtype)}")
+        return self._like({n: _cast(n, a, np.dtype(dtype)) for n, a in self.items()})
 
     def __getitem__(self, key: Any) -> np.ndarray:
         if isinstance(key, str) and key in self._arrays:
             return self._arrays[key]
-        name = names.resolve_one(self._graph, key)
+        name = names.resolve_one(self._graph, key, self._taps)
         if name not in self._arrays:
             raise KeyError(f"{name} was not captured; captured are {', '.join(self._arrays) or 'none'}")
         return self._arrays[name]
@@ -123,14 +204,14 @@ class ActivationCache(Mapping[str, np.ndarray]):
 
     def remove_batch_dim(self) -> ActivationCache:
         """The same without the batch axis, for one sequence."""
-        return ActivationCache({n: a[0] for n, a in self._arrays.items()}, self._graph, self.lengths, self.manifest)
+        return self._like({n: a[0] for n, a in self._arrays.items()})
 
-    def save(self, path: str) -> None:
-        """Writes the arrays as an uncompressed .npz file, by name. np.load(path) reads it."""
-        if not str(path).endswith(".npz"):
-            raise ArgumentError(f"{str(path)!r} does not end in .npz, the only format a cache is saved in")
-        arrays: dict[str, Any] = dict(self._arrays)
-        np.savez(path, **arrays)
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the arrays by name as .safetensors (with ids and manifest) or .npz, complete or not at all.
+
+        np.load(path) reads an .npz, safetensors.numpy.load_file(path) the other. Raises SaveError."""
+        notes = {"ids": json.dumps(self.ids), **{k: str(v) for k, v in self.manifest.items()}}
+        write_arrays(path, self._arrays, notes)
 
     def accumulated_resid(self, layer: int | None = None, incl_mid: bool = False) -> tuple[np.ndarray, list[str]]:
         """The residual as it grows: resid_pre of layers 0 .. layer (default: to the end, resid_post of the last).
@@ -163,13 +244,31 @@ class ActivationCache(Mapping[str, np.ndarray]):
         return layer
 
     def __repr__(self) -> str:
-        lines = [f"ActivationCache: {len(self)} tensors, {self.nbytes() / 1e6:.1f} MB"]
+        lines = [f"ActivationCache: {counted(len(self), 'tensor')}, {size(self.nbytes())}"]
         for name, a in list(self._arrays.items())[:12]:
             finite = a[np.isfinite(a)]
             rms = float(np.square(finite, dtype=float).mean()) ** 0.5 if finite.size else 0.0
             span = f"min {finite.min():.3g} rms {rms:.3g} max {finite.max():.3g}" if finite.size else ""
             bad = a.size - finite.size
-            lines.append(f"  {name} {list(a.shape)} {span}" + (f", {bad} not finite" if bad else ""))
+            kind = "" if a.dtype == np.float32 else f" {a.dtype}"
+            lines.append(f"  {name} {list(a.shape)}{kind} {span}" + (f", {bad} not finite" if bad else ""))
         if len(self) > 12:
             lines.append(f"  ... and {len(self) - 12} more")
         return "\n".join(lines)
+
+
+def _cast(name: str, array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    if array.dtype.kind != "f":
+        return array
+    with np.errstate(over="ignore"):
+        out = array.astype(dtype)
+    lost = np.isfinite(array) & ~np.isfinite(out)
+    if lost.any():
+        at = [int(i) for i in np.argwhere(lost)[0]]
+        raise ArgumentError(
+            f"{name} holds {array[tuple(at)]:.6g} at {at}, and {dtype} ends at {float(np.finfo(dtype).max):.6g}",
+            hint="keep it as dtype='float32'",
+            name=name,
+            at=at,
+        )
+    return out

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cutaway.errors import ArgumentError
-from cutaway.output import table
+from cutaway.output import counted, table
 
 
 @dataclass
@@ -137,3 +137,49 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"Graph of {self.arch}: {len(self.stages)} stages, {self.L} layers\n{self.table()}"
+
+
+@dataclass
+class Kernel:
+    """One kernel that runs, and the stages it stands for: more than one where they are fused."""
+
+    name: str  # "rms_norm/avx2"; empty where nothing has to run
+    writes: str  # the last of `stages`, or a kernel tap: "blocks.3.ln1.out@act_q8"
+    stages: list[str]  # none for a tap
+    reads: list[str]
+    weights: list[str]  # tensors of the file
+    note: str = ""
+
+
+class Kernels(list[Kernel]):
+    """What runs when nobody watches, in order. Prints as a table."""
+
+    def table(self) -> str:
+        """One line a kernel: what it writes, the stages it fuses, what it reads."""
+        rows = [("kernel", "writes", "with it", "reads")]
+        for k in self:
+            hidden = ", ".join(n.rpartition(".")[2] for n in k.stages[:-1])
+            rows.append((k.name or "-", k.writes, hidden or k.note, ", ".join([*k.reads, *k.weights])))
+        return table(rows)
+
+    def __repr__(self) -> str:
+        stages = sum(len(k.stages) for k in self)
+        return f"{counted(sum(bool(k.name) for k in self), 'kernel')} for {counted(stages, 'stage')}\n{self.table()}"
+
+
+def kernel_of(step: dict[str, Any]) -> Kernel:
+    """A step of the core's plan."""
+    name, note = (f"{step['op']}/{step['target']}", "") if not step["same"] else ("", f"the same as {step['same']}")
+    weights = [w["tensor"] for w in step["weights"]]
+    return Kernel(name, step["stage"], step["covers"], step["reads"], weights, note)
+
+
+def taps_of(steps: list[dict[str, Any]], graph: Graph) -> dict[str, str]:
+    """Every name of a kernel tap and the tap: its own, and those of the products that read it."""
+    out: dict[str, str] = {}
+    for step in steps:
+        for tap in [r for r in step["reads"] if "@" in r] if step["covers"] else [step["stage"]]:
+            stage = tap.partition("@")[0]
+            for one in [n for n in step["covers"] if graph[n].op == "matmul"] or [stage]:
+                out.update({f"{one}@{part}": f"{stage}@{part}" for part in ("act_q8", "act_scale")})
+    return out

@@ -2,14 +2,24 @@
 
 A hook is `fn(act, hook)`. `act` is a float32 array [batch, pos, ..] of its own: keep it, change it in place, or return
 another of the same shape; return None to leave the stage as it is. Runs that a hook itself starts call no hooks of the
-block it is in.
+block it is in. `hook` says where the call comes from:
+
+>>> import cutaway as ct
+>>> m = ct.load("tiny:llama")
+>>> def show(act, hook):
+...     print(hook.name, act.shape, hook.kernel.split("/")[0], hook.positions.tolist(), "step", hook.step)
+>>> with m.hooks([("blocks.1.attn.z", show)]):
+...     text = m.generate([5, 6, 7], max_new_tokens=3).text
+blocks.1.attn.z (1, 3, 4, 16) attention [[0, 1, 2]] step 0
+blocks.1.attn.z (1, 1, 4, 16) attention [[3]] step 1
+blocks.1.attn.z (1, 1, 4, 16) attention [[4]] step 2
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,8 +37,21 @@ class HookPoint:
     name: str  # of the stage
     layer: int  # -1 outside the layers
     step: int  # 0 for the prompt, then one more for each generated token
-    lengths: list[int] = field(default_factory=list)  # tokens of each sequence in `act`
+    kernel: str  # that computed `act`: "rms_norm/avx2"
+    positions: (
+        np.ndarray
+    )  # [batch, pos]: where each row of `act` stands in its sequence; -1 where a shorter one has none
+    lengths: list[int]  # tokens of each sequence in `act`
     axis: int = 1  # of `act` that counts these tokens: 2 for scores and pattern [batch, head, query, key]
+
+    def __repr__(self) -> str:
+        spans = [f"{p[0]}..{p[n - 1]}" for p, n in zip(self.positions, self.lengths, strict=True)]
+        return f"HookPoint({self.name}, {self.kernel}, positions {', '.join(spans)}, step {self.step})"
+
+
+def _positions(first: list[int], lengths: list[int]) -> np.ndarray:
+    columns = np.arange(max(lengths))
+    return np.where(columns < np.array(lengths)[:, None], np.array(first)[:, None] + columns, -1)
 
 
 @dataclass
@@ -102,18 +125,27 @@ class HookRunner:
         return list(self.hooks)
 
     def __call__(
-        self, name: str, shape: list[int], tokens: list[int], positions: list[int], data: np.ndarray
+        self,
+        name: str,
+        shape: list[int],
+        tokens: list[int],
+        positions: list[int],
+        data: np.ndarray,
+        kernel: str,
+        first: list[int],
     ) -> np.ndarray | None:
         capture = {"data": data, "shape": shape, "tokens": tokens, "positions": positions}
         before = assemble(capture)
         stage = self.graph[name]
+        rows, axis = _positions(first, tokens), position_axis(stage)
         now = before
         for hook in self.hooks[name]:
             act = np.array(now)
             hook.fired += 1
             muted, self.active.muted = self.active.muted, len(self.active.hooks)
             try:
-                result = hook.fn(act, HookPoint(name, stage.layer, self.step, list(tokens), position_axis(stage)))
+                point = HookPoint(name, stage.layer, self.step, kernel, rows.copy(), list(tokens), axis)
+                result = hook.fn(act, point)
             finally:
                 self.active.muted = muted
             now = act if result is None else checked(result, act, name)

@@ -6,20 +6,24 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cutaway import _core, edit, names
 from cutaway import session as generation
-from cutaway.cache import ActivationCache, at_positions, position_axis
-from cutaway.errors import ArgumentError, ModelNotLoaded, OutOfMemoryError
-from cutaway.graph import Graph
+from cutaway.cache import ActivationCache, refuse_over, rows_at, until
+from cutaway.errors import ArgumentError, ModelNotLoaded
+from cutaway.graph import Graph, Kernels, kernel_of, taps_of
 from cutaway.hooks import ActiveHooks, Hook, HookFunction, check_fired
 from cutaway.names import Names
+from cutaway.plan import check_call
 from cutaway.session import Forward, Generation, Session, Step
-from cutaway.sizes import bytes_of, parse_bytes
+from cutaway.sizes import bytes_of
 from cutaway.text import Tokenizer, Tokens, token_ids
+
+if TYPE_CHECKING:
+    from cutaway.report import Report
 
 TokensLike = Any  # text, ids, an array of ids, Tokens, or a list of these: one per sequence
 
@@ -94,7 +98,30 @@ class Model:
         if not kernel_taps:
             return [s.name for s in self.graph]
         steps = self._live().steps()
-        return [name for step in steps for name in (step["covers"] or [step["stage"]])]
+        return [n for s in steps for n in (s["covers"] or [s["stage"], s["stage"].replace("@act_q8", "@act_scale")])]
+
+    @cached_property
+    def _taps(self) -> dict[str, str]:
+        """Every name of a kernel tap and the tap: its own, and those of the products that read it."""
+        return taps_of(self._live().steps(), self.graph)
+
+    def _select(self, names_filter: Any) -> list[str]:
+        """The stages and kernel taps that a filter means."""
+        return names.select(self.graph, names_filter, self._taps)
+
+    def kernels(self, names_filter: Any = None) -> Kernels:
+        """What runs for each token when nobody watches, in order: the kernel, the stages it fuses, what it reads.
+
+        names_filter: only what writes these stages; as in run_with_cache.
+
+        >>> import cutaway as ct
+        >>> for k in ct.load("tiny:llama").kernels("blocks.0.ln1.*"):
+        ...     print(k.name.split("/")[0], k.stages)
+        rms_norm ['blocks.0.ln1.scale', 'blocks.0.ln1.normalized', 'blocks.0.ln1.out']
+        """
+        wanted = None if names_filter is None else set(self._select(names_filter))
+        made = map(kernel_of, self._live().steps())
+        return Kernels(k for k in made if wanted is None or wanted & {k.writes.partition("@")[0], *k.stages})
 
     def names(self, key: Any) -> Names:
         """What other tools call the stage that `key` means: m.names("blocks.3.attn.q"). names.table() lists all."""
@@ -210,13 +237,34 @@ class Model:
     # --- running ------------------------------------------------------------------------------------------------------
 
     def session(self, n_ctx: int | None = None, sequences: int = 1, kv: str | None = None) -> Session:
-        """Sequences in progress, with their own keys and values."""
+        """Sequences in progress, with their own keys and values: at most n_ctx tokens each (default the model's).
+
+        Raises OutOfMemoryError (E005), with what would fit, where they would not fit in memory when full.
+
+        >>> import cutaway as ct
+        >>> m = ct.load("tiny:llama")
+        >>> with m.session() as s:
+        ...     logits = s.prefill([5, 6, 7])
+        ...     logits = s.decode(int(logits.argmax()))
+        ...     s.length()
+        4
+        """
         return Session(self, n_ctx, sequences, kv)
 
-    def _forward(self, tokens: TokensLike, **options: Any) -> tuple[Forward, list[np.ndarray]]:
+    def _forward(
+        self, tokens: TokensLike, check: str | None = None, captures: int = 0, **options: Any
+    ) -> tuple[Forward, list[np.ndarray]]:
+        """Every token's logits. captures: bytes that watching takes."""
+        if check not in (None, "finite"):
+            raise ArgumentError(f"check is {check!r}, expected None or 'finite'")
         arrays, _ = self._token_arrays(tokens)
-        with self.session(sequences=len(arrays)) as s:
-            return s.forward(arrays, **options), arrays
+        together = bool(self._active.now()) or any(
+            -2 in self.graph[n.partition("@")[0]].shape for n in options.get("watch", ())
+        )
+        with Session(self, sequences=len(arrays), full=False) as s:
+            lengths = [len(a) for a in arrays]
+            check_call(self, lengths, self.kv, rows=sum(lengths), captures=captures, together=together)
+            return s.forward(arrays, all_rows=True, check_finite=check == "finite", **options), arrays
 
     def _batched(self, logits: np.ndarray, arrays: list[np.ndarray]) -> np.ndarray:
         longest = max(len(a) for a in arrays)
@@ -232,10 +280,8 @@ class Model:
     def run(self, tokens: TokensLike, check: str | None = None) -> np.ndarray:
         """Logits of every token: float32 [batch, pos, vocab]; row p predicts token p + 1.
 
-        check="finite": raises NonFiniteError at the first stage that holds NaN or infinity."""
-        if check not in (None, "finite"):
-            raise ArgumentError(f"check is {check!r}, expected None or 'finite'")
-        out, arrays = self._forward(tokens, all_rows=True, check_finite=check == "finite")
+        check="finite": raises NonFiniteError at the first stage that holds NaN or infinity, with its kernel."""
+        out, arrays = self._forward(tokens, check)
         return self._batched(out.logits, arrays)
 
     __call__ = run
@@ -246,7 +292,8 @@ class Model:
         if len(arrays) != 1:
             raise ArgumentError(f"score takes one sequence, got {len(arrays)}")
         ids, out = arrays[0], []
-        with self.session() as s:
+        check_call(self, [len(ids)], self.kv, rows=128)
+        with Session(self, full=False) as s:
             for at in range(0, len(ids) - 1, 128):
                 part = ids[at : min(at + 128, len(ids) - 1)]
                 logits = s.forward([part], all_rows=True).logits.astype(np.float64)
@@ -255,11 +302,17 @@ class Model:
                 out.append(logits[np.arange(len(part)), ids[at + 1 : at + 1 + len(part)]] - total)
         return np.concatenate(out) if out else np.zeros(0)
 
-    def plan_cache(self, tokens: TokensLike, names_filter: Any = None) -> dict[str, int]:
-        """Bytes that watching these stages would take, by stage, before running."""
+    def plan_cache(self, tokens: TokensLike, names_filter: Any = None, pos: Any = None) -> dict[str, int]:
+        """Bytes that watching these stages would keep, by stage, before running.
+
+        >>> import cutaway as ct
+        >>> ct.load("tiny:llama").plan_cache([5, 6, 7], ["blocks.0.attn.z", "blocks.0.attn.pattern"], pos=-1)
+        {'blocks.0.attn.pattern': 48, 'blocks.0.attn.z': 256}
+        """
         arrays, _ = self._token_arrays(tokens)
-        graph = self.graph
-        return {n: bytes_of(graph[n], [len(a) for a in arrays]) for n in names.select(graph, names_filter)}
+        lengths = [len(a) for a in arrays]
+        rows = None if pos is None else rows_at(pos, lengths).count
+        return {n: bytes_of(self.graph, n, lengths, rows) for n in self._select(names_filter)}
 
     def run_with_cache(
         self,
@@ -268,65 +321,68 @@ class Model:
         *,
         pos: Any = None,
         stop_at_layer: int | None = None,
+        dtype: Any = "float32",
+        to: str = "cpu",
         budget: int | str | None = "4GiB",
         remove_batch_dim: bool = False,
         pos_slice: Any = None,
+        device: str | None = None,
         check: str | None = None,
     ) -> tuple[np.ndarray | None, ActivationCache]:
         """Runs and keeps the stages that names_filter means (None: all): (logits, cache).
 
-        names_filter   name, glob, regular expression, function of a name, or a list of these
-        pos            keep only these positions: an int, a slice or a list (pos_slice is TransformerLens's word)
+        names_filter   name, glob, regular expression, function of a name, or a list of these; "*@act_q8" means the
+                       activations as kernels round them, int8 shaped like their stage, "*@act_scale" the scale of
+                       each 32 of them
+        pos            keep only these positions: an int, a slice or a list (pos_slice is TransformerLens's word); the
+                       others are not copied
         stop_at_layer  run layers 0 .. stop_at_layer - 1 only; the logits are None then
-        budget         most bytes to keep; more raises OutOfMemoryError naming the largest stage, before anything runs
+        dtype          "float32", or "float16" to keep half as much; raises ArgumentError where a number lies beyond it
+        to             where the arrays go: "cpu" (device is TransformerLens's word)
+        budget         most bytes to take while running, in float32; more raises OutOfMemoryError naming the largest
+                       stage, before anything runs
+        remove_batch_dim  without the batch axis, for one sequence
+
+        >>> import cutaway as ct
+        >>> m = ct.load("tiny:llama")
+        >>> logits, cache = m.run_with_cache([5, 6, 7], "blocks.*.attn.z", pos=-1, dtype="float16")
+        >>> logits.shape, cache["z", 3].shape, cache["z", 3].dtype
+        ((1, 3, 1024), (1, 4, 16), dtype('float16'))
         """
+        if str(dtype) not in ("float32", "float16") and dtype not in (np.float32, np.float16):
+            raise ArgumentError(f"dtype is {dtype!r}, expected 'float32' or 'float16'")
+        for word, value in (("to", to), ("device", device)):
+            if value not in ("cpu", None):
+                raise ArgumentError(f"{word} is {value!r}, expected 'cpu'", hint="cache.save(path) writes the arrays")
+        if pos is not None and pos_slice is not None:
+            raise ArgumentError("pos and pos_slice mean the same, expected one of them")
         arrays, _ = self._token_arrays(tokens)
-        watch = names.select(self.graph, names_filter)
-        stop_after = ""
-        if stop_at_layer is not None:
-            layers = self.cfg.n_layers
-            if not isinstance(stop_at_layer, int) or not -layers <= stop_at_layer <= layers:
-                raise ArgumentError(
-                    f"stop_at_layer is {stop_at_layer!r}, expected an integer of at most {layers} layers"
-                )
-            last = stop_at_layer % layers if stop_at_layer != layers else layers
-            stages = [
-                s.name for s in self.graph if s.layer < last and (s.layer >= 0 or s.name in ("embed", "pos_embed"))
-            ]
-            if last == 0:
-                stages = [s.name for s in self.graph if s.layer <= 0][: max(1, [s.layer for s in self.graph].index(0))]
-            filters = names_filter if isinstance(names_filter, (list, set, frozenset)) else [names_filter]
-            for one in filters:
-                found = names.select(self.graph, one)
-                if not set(found) & set(stages):
-                    raise ArgumentError(f"{found[0]} lies behind stop_at_layer={stop_at_layer}")
-            watch = [n for n in watch if n in stages]
-            stop_after = stages[-1]
-        sizes = {n: bytes_of(self.graph[n], [len(a) for a in arrays]) for n in watch}
-        if budget is not None and sum(sizes.values()) > parse_bytes(budget):
-            big = max(sizes, key=lambda n: sizes[n])
-            raise OutOfMemoryError(
-                f"{len(sizes)} stages would take {sum(sizes.values()) / 2**20:.1f} MiB and the budget is "
-                f"{parse_bytes(budget) / 2**20:.1f} MiB; "
-                f"the largest is {big} with {sizes[big] / 2**20:.1f} MiB",
-                hint="name fewer stages, run fewer tokens, or raise budget=; model.plan_cache(..) lists every stage",
-                bytes=sum(sizes.values()),
-                budget=parse_bytes(budget),
-                largest=big,
-            )
-        out, _ = self._forward(
-            arrays, watch=watch, all_rows=True, stop_after=stop_after, check_finite=check == "finite"
-        )
-        cache = out.cache
+        if remove_batch_dim and len(arrays) != 1:
+            raise ArgumentError(f"remove_batch_dim needs one sequence, got {len(arrays)}")
+        lengths = [len(a) for a in arrays]
         where = pos if pos is not None else pos_slice
-        if where is not None:
-            cache = _at_positions(cache, where)
+        rows = None if where is None else rows_at(where, lengths)
+        watch, stop_after = self._select(names_filter), ""
+        if stop_at_layer is not None:
+            watch, stop_after = until(self.graph, stop_at_layer, names_filter, self._taps)
+        sizes = {n: bytes_of(self.graph, n, lengths, rows.count if rows else None) for n in watch}
+        refuse_over(budget, sizes)
+        out, _ = self._forward(
+            arrays, check, sum(sizes.values()), watch=watch, stop_after=stop_after, keep=rows.keep if rows else None
+        )
+        cache = out.cache if rows is None else out.cache.at_rows(rows)
+        if np.dtype(dtype) != np.float32:
+            cache = cache.astype(dtype)
         logits = None if stop_after else self._batched(out.logits, arrays)
         if remove_batch_dim:
-            if len(arrays) != 1:
-                raise ArgumentError(f"remove_batch_dim needs one sequence, got {len(arrays)}")
             return (None if logits is None else logits[0]), cache.remove_batch_dim()
         return logits, cache
+
+    def check(self, tokens: TokensLike, checks: Sequence[str] | str | None = None) -> Report:
+        """ct.check of this model: what must not move a bit of its logits, each tried. Truthy when all hold."""
+        from cutaway.check import check  # which runs models
+
+        return check(self, tokens, checks)
 
     # --- changing -----------------------------------------------------------------------------------------------------
 
@@ -435,9 +491,3 @@ class Model:
         collect: dict[str, Any] = {}
         steps = list(self.stream(tokens, **options, _collect=collect))
         return generation.finish(self, steps, collect, options.get("logprobs"), options.get("capture"))
-
-
-def _at_positions(cache: ActivationCache, pos: Any) -> ActivationCache:
-    graph = cache._graph
-    arrays = {n: a[at_positions(pos, cache.lengths, position_axis(graph[n]))] for n, a in cache.items()}
-    return ActivationCache(arrays, graph, cache.lengths, cache.manifest)

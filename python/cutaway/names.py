@@ -13,7 +13,7 @@ import difflib
 import fnmatch
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -209,10 +209,37 @@ def _same(graph: Any, a: Any, b: str) -> bool:
     return a == b or any(graph[x].op == "copy" and graph[x].reads == [y] for x, y in ((a, b), (b, a)))
 
 
-def resolve_one(graph: Any, key: Any) -> str:
-    """The stage that `key` means: a name, ours or another tool's, or (part, layer).
+def tap(graph: Any, key: Any, taps: Mapping[str, str] | None) -> str | None:
+    """What kernels hold below a stage: the tap that a key like "blocks.3.mlp.pre@act_q8" means; None for other keys.
+
+    taps: each name of a tap, and the tap; None where taps do not count. Raises ArgumentError where there is none."""
+    text = key[0] if isinstance(key, tuple) and key else key
+    if not isinstance(text, str) or "@" not in text:
+        return None
+    base, _, part = text.partition("@")
+    stage = resolve_one(graph, (base, *key[1:]) if isinstance(key, tuple) else base)
+    name = f"{stage}@{part}"
+    if taps is None:
+        raise ArgumentError(
+            f"{name} lies inside a kernel: it can be watched, not changed", hint=f"change {stage}", name=name
+        )
+    if name not in taps:
+        near = sorted({n.partition("@")[2] for n in taps if n.startswith(f"{stage}@")})
+        raise ArgumentError(
+            f"no kernel of this model holds {name}" + (f"; of this stage there is {', '.join(near)}" if near else ""),
+            hint="model.stages(kernel_taps=True) lists what kernels hold; where numerics are exact they round nothing",
+            name=name,
+        )
+    return taps[name]
+
+
+def resolve_one(graph: Any, key: Any, taps: Mapping[str, str] | None = None) -> str:
+    """The stage that `key` means: a name, ours or another tool's, or (part, layer); with `taps` also a kernel tap.
 
     Raises ArgumentError with near matches, or with the stages that an ambiguous name may mean."""
+    below = tap(graph, key, taps)
+    if below is not None:
+        return below
     if isinstance(key, tuple) and len(key) in (2, 3):
         found = _find_short(graph, key, key[0], key[1], key[2] if len(key) == 3 else None)
     elif isinstance(key, str):
@@ -226,11 +253,12 @@ def resolve_one(graph: Any, key: Any) -> str:
     return found
 
 
-def select(graph: Any, names_filter: Any) -> list[str]:
-    """The stages that a filter means, in the graph's order.
+def select(graph: Any, names_filter: Any, taps: Mapping[str, str] | None = None) -> list[str]:
+    """The stages that a filter means, in the graph's order, and with `taps` the kernel taps, each behind its stage.
 
     A filter is a name, a glob, a regular expression, a function of a name, or a list of these; None means every stage.
-    Globs and regular expressions are held against our names; where they say "hook_", against TransformerLens's.
+    Globs and regular expressions are held against our names; where they say "hook_", against TransformerLens's; where
+    they say "@", against those of kernel taps, which None and functions leave out.
     A filter that matches nothing raises ArgumentError with near matches."""
     everything = [s.name for s in graph]
     if names_filter is None:
@@ -243,24 +271,31 @@ def select(graph: Any, names_filter: Any) -> list[str]:
         )
     wanted: set[str] = set()
     for one in names_filter:
-        found = _match(graph, everything, one)
+        found = _match(graph, everything, one, taps)
         if not found and callable(one):
             raise ArgumentError("the function chose no stage", hint="it is given our names, as in model.stages()")
         if not found:
             raise _no_match(graph, str(getattr(one, "pattern", one)))
         wanted.update(found)
-    return [n for n in everything if n in wanted]
+    order = {n: i for i, n in enumerate(everything)}
+    return sorted(wanted, key=lambda n: (order[n.partition("@")[0]], n))
 
 
-def _match(graph: Any, everything: list[str], one: Any) -> list[str]:
+def _match(graph: Any, everything: list[str], one: Any, taps: Mapping[str, str] | None) -> list[str]:
     if callable(one):
         return [n for n in everything if one(n)]
     module = isinstance(one, str) and re.search(r"(layers|\bh|states|attentions)\[-?\d+\]", one)
     glob = isinstance(one, str) and any(c in one for c in "*?[") and not module
     if not glob and not isinstance(one, re.Pattern):
-        return [resolve_one(graph, one)]
+        return [resolve_one(graph, one, taps)]
     text = one if glob else one.pattern
     accepts = re.compile(fnmatch.translate(one)).match if glob else one.search
+    if "@" in str(text):
+        if taps is None:
+            raise ArgumentError(f"{str(text)!r} means what lies inside kernels: it can be watched, not changed")
+        if not taps:
+            raise ArgumentError(f"{str(text)!r} matches nothing: no kernel of this model rounds what it reads")
+        return [n for alias, n in taps.items() if accepts(alias)]
     if "hook_" not in str(text):
         return [n for n in everything if accepts(n)] + [n for a, n in graph.aliases.items() if glob and accepts(a)]
     known = scheme(graph.arch)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import glob
+import itertools
+import json
 import math
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
-from cutaway.errors import SaveError
+from cutaway.errors import ArgumentError, SaveError
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -68,21 +74,79 @@ def refuse_path(path: str | os.PathLike[str]) -> None:
 
 
 def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
-    """Calls write(file), beside the path, then renames: the file is whole or what it was. Raises SaveError.
+    """Calls write(file), beside the path, then renames: whatever ends the process, the file is whole or what it was.
 
-    What is there and no file, like /dev/stdout, is written in place."""
+    What is there and no file, like /dev/stdout, is written in place. Raises SaveError. csrc/load/gguf_writer.cpp does
+    the same for models."""
     refuse_path(path)
-    special = os.path.exists(path) and not os.path.isfile(path)
-    target = Path(path) if special else Path(os.path.realpath(path))  # beside the file, not beside a link to it
-    part = target if special else target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        with open(part, "wb") as f:
-            write(f)
-        if not special:
-            os.replace(part, target)
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as f:
+                write(f)
+        else:
+            _replace(Path(os.path.realpath(path)), write)  # beside the file, not beside a link to it
     except OSError as error:
         text = f"{os.fspath(path)} could not be written: {error.strerror}"
         raise SaveError(text, path=os.fspath(path), errno=error.errno) from error
+
+
+_counter = itertools.count()
+
+
+def _replace(target: Path, write: Callable[[BinaryIO], object]) -> None:
+    stem = f".{target.name[:60]}.tmp-"
+    _remove_stale(target.parent, stem)
+    part = target.with_name(f"{stem}{os.getpid()}-{next(_counter)}")
+    try:
+        with open(part, "xb") as f:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if target.exists():
+                os.fchmod(f.fileno(), target.stat().st_mode & 0o7777)
+            write(f)
+            f.flush()
+            os.fsync(f.fileno())
+            os.replace(part, target)
     finally:
-        if not special:
-            part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # whole under its name by now; not every file system syncs folders
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _remove_stale(folder: Path, stem: str) -> None:
+    """Removes what a process that was killed left: temporaries a minute old that nobody holds."""
+    for left in folder.glob(glob.escape(stem) + "*"):
+        with contextlib.suppress(OSError), open(left, "rb") as f:
+            if time.time() - os.fstat(f.fileno()).st_mtime > 60:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> None:
+    """Arrays by name as .npz or .safetensors, as the path ends; the latter takes the notes too. Raises SaveError."""
+    text = os.fsdecode(path)
+    if not text.endswith((".npz", ".safetensors")):
+        raise ArgumentError(f"{text!r} ends in neither .safetensors nor .npz, the formats that arrays are saved in")
+    named: dict[str, Any] = dict(arrays)
+    if text.endswith(".npz"):
+        write_whole(path, lambda f: np.savez(f, **named))
+    else:
+        write_whole(path, lambda f: _write_safetensors(f, arrays, notes))
+
+
+def _write_safetensors(f: BinaryIO, arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> None:
+    """The header's length as u64, the header as JSON padded with spaces, the arrays' bytes in order."""
+    kinds = {"float32": "F32", "float16": "F16", "int8": "I8"}
+    header: dict[str, Any] = {"__metadata__": dict(notes)}
+    at = 0
+    for name, a in arrays.items():
+        header[name] = {"dtype": kinds[a.dtype.name], "shape": list(a.shape), "data_offsets": [at, at + a.nbytes]}
+        at += a.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    f.write(len(text).to_bytes(8, "little") + text)
+    for a in arrays.values():
+        f.write(np.ascontiguousarray(a).data)

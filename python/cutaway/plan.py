@@ -1,4 +1,5 @@
-"""ct.plan: the memory that a model needs, from its file's header alone, and whether it fits before a byte is read."""
+"""ct.plan: the memory that a model needs, from its file's header alone, and whether it fits before a byte is read; and
+the memory that a session or a call will take, before it takes any."""
 
 from __future__ import annotations
 
@@ -7,18 +8,23 @@ import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cutaway import _core
-from cutaway.errors import AllocationFailed, ArgumentError, DeviceError
+from cutaway.errors import AllocationFailed, ArgumentError, DeviceError, OutOfMemoryError
 from cutaway.graph import Graph, Stage, Weight
+from cutaway.sizes import parse_bytes, size
+
+if TYPE_CHECKING:
+    from cutaway.model import Model
 
 CHUNK = 256  # tokens that go through the graph together, as csrc/run/forward.cpp has it
 STRIP_ROWS, BLOCK_COLUMNS = 16, 32  # of the packed layout, kernels/formats/packed.h
 # Metadata, vocabulary, configuration and graph as C++ and Python objects, for each byte of the file's header. Measured:
 # 22.6 MB for SmolLM2's header of 1.79 MB.
 OBJECTS_PER_HEADER_BYTE = 12.6
-UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+# What a session or call may take without asking what there is, which costs 0.3 ms: no more than any process moves by.
+UNASKED = 16 << 20
 
 
 @dataclass
@@ -29,10 +35,12 @@ class Plan:
     device: str
     options: dict[str, Any]  # n_ctx, batch, kv, numerics, chunk
     formats: dict[str, int]  # weights by format, as they lie in memory
-    parts: dict[str, int]  # "weights", "kv_cache", "kv_growth", "activations", "logits", "objects", "reserve"
+    parts: dict[str, int]  # "weights", "kv_cache", "kv_growth", "activations", "logits", "objects", "reserve"; a
+    # session or a call, which the model lies below already, has no "weights" and "objects", and may have "captures"
     budget: int
     limit: str  # which limit the budget is: "MemAvailable", "cgroup memory.max", "RLIMIT_AS", "max_ram"
     remedies: list[dict[str, Any]] = field(default_factory=list)  # option, value, saves, fits
+    what: str = "model"  # or "session", "call"
 
     @property
     def need(self) -> int:
@@ -63,21 +71,25 @@ class Plan:
     def headline(self) -> str:
         """One line: what is needed and what there is."""
         turn = "and" if self.fits else "but"
-        return f"model needs {size(self.need)} on {self.device} {turn} {size(self.budget)} is available ({self.limit})"
+        there = f"{size(self.budget)} is available ({self.limit})"
+        return f"{self.what} needs {size(self.need)} on {self.device} {turn} {there}"
 
     def table(self) -> str:
         """The lines below the headline: every part with what it is for, then the remedies."""
         o, p = self.options, self.parts
         mix = ", ".join(f"{name} {size(n)}" for name, n in sorted(self.formats.items(), key=lambda i: -i[1]))
-        lines = [
-            ("weights", p["weights"], mix),
-            ("kv cache", p["kv_cache"], f"n_ctx {o['n_ctx']} x batch {o['batch']}, {o['kv']}"),
-            ("kv growth", p["kv_growth"], "the smaller cache, while a larger one is filled from it"),
-            ("activations", p["activations"], f"chunk {o['chunk']}"),
-            ("logits", p["logits"], f"of {o['chunk']} tokens"),
-            ("objects", p["objects"], "metadata, vocabulary, graph"),
-            ("reserve", p["reserve"], "3 %"),
-        ]
+        length, batch = ("n_ctx", "batch") if self.what == "model" else ("tokens", "sequences")
+        said = {
+            "weights": mix,
+            "kv_cache": f"{length} {o['n_ctx']} x {batch} {o['batch']}, {o['kv']}",
+            "kv_growth": "the smaller cache, while a larger one is filled from it",
+            "activations": f"chunk {o['chunk']}",
+            "logits": f"of {o.get('rows', o['chunk'])} tokens",
+            "captures": "what is watched",
+            "objects": "metadata, vocabulary, graph",
+            "reserve": "3 %",
+        }
+        lines = [(name.replace("_", " "), p[name], text) for name, text in said.items() if name in p]
         out = [f"  {name:<12} {size(n):>10}   {text}" for name, n, text in lines]
         if self.remedies:
             shown = lambda r: f"{r['option']}={r['value']!r} (saves {size(r['saves'])})"
@@ -94,10 +106,14 @@ class Plan:
         return f"{self.headline()}\n{self.table()}"
 
     def check(self) -> None:
-        """Raises AllocationFailed with the table when it does not fit."""
+        """Raises AllocationFailed (of a session or a call OutOfMemoryError) with the table when it does not fit."""
         if self.fits:
             return
         enough = [r for r in self.remedies if r["fits"]]
+        if self.what != "model":
+            verb = "open it" if self.what == "session" else "run it"
+            hint = f"{verb} with {enough[0]['option']}={enough[0]['value']!r}" if enough else _SMALLER[self.what]
+            raise OutOfMemoryError(repr(self), hint=hint, **self.to_dict())
         hint = f"load with {enough[0]['option']}={enough[0]['value']!r}" if enough else "use a smaller model or format"
         raise AllocationFailed(repr(self), hint=hint, bytes=self.need, budget=self.budget, limit=self.limit)
 
@@ -154,8 +170,6 @@ def plan_file(
     max_ram: int | str | None = None,
 ) -> Plan:
     """`plan` of a file that is open; its weights are not read."""
-    from cutaway.sizes import parse_bytes
-
     config, graph = _core.read_config(file), Graph(_core.read_graph(file))
     formats = weight_bytes(file, graph)
     stored = {t.name: t.format for t in file.tensors}
@@ -169,14 +183,10 @@ def plan_file(
     tokenizer = os.path.getsize(beside) if file.folder and os.path.isfile(beside) else 0
 
     def make(n_ctx: int, kv: str, batch: int) -> Plan:
-        row = 2 * config["L"] * config["G"] * config["E"] * (2 if kv == "f16" else 4)  # keys and values of a token
         chunk = min(CHUNK, n_ctx * batch)
         parts = {
             "weights": sum(formats.values()),
-            "kv_cache": row * n_ctx * batch,
-            "kv_growth": row * _smaller(n_ctx),
-            "activations": 4 * arena * chunk,
-            "logits": 4 * graph.V * chunk,
+            **_running(config, arena, graph.V, n_ctx, kv, batch, chunk, chunk),
             "objects": int(OBJECTS_PER_HEADER_BYTE * (file.header_bytes + tokenizer)),
         }
         parts["reserve"] = sum(parts.values()) * 3 // 100
@@ -189,6 +199,63 @@ def plan_file(
     if not result.fits:
         result.remedies = _remedies(result, wanted, form, batch, make)
     return result
+
+
+_SMALLER = {
+    "session": "use a shorter n_ctx or fewer sequences, or close other sessions",
+    "call": "run fewer tokens or sequences at once, or watch fewer stages",
+}
+
+
+def _running(
+    config: dict[str, Any], arena: int, V: int, n_ctx: int, kv: str, batch: int, chunk: int, rows: int
+) -> dict[str, int]:
+    """What sequences take besides the model; `rows` of logits."""
+    row = 2 * config["L"] * config["G"] * config["E"] * (2 if kv == "f16" else 4)  # keys and values of a token
+    return {
+        "kv_cache": row * n_ctx * batch,
+        "kv_growth": row * _smaller(n_ctx),
+        "activations": 4 * arena * chunk,
+        "logits": 4 * V * rows,
+    }
+
+
+def check_session(model: Model, n_ctx: int, kv: str, sequences: int) -> None:
+    """Raises OutOfMemoryError, with what there is and what would fit, for sequences that full do not fit."""
+    if model.device != "cpu":
+        return  # its driver says what there is when it is asked for memory, and cutaway raises what it says
+    config, arena = model._live().config, model._live().arena_floats()
+
+    def make(n_ctx: int, kv: str, batch: int, room: tuple[int, str] = (UNASKED, "")) -> Plan:
+        chunk = min(CHUNK, n_ctx * batch)
+        parts = _running(config, arena, config["V"], n_ctx, kv, batch, chunk, chunk)
+        parts["reserve"] = sum(parts.values()) * 3 // 100
+        options = {"n_ctx": n_ctx, "batch": batch, "kv": kv, "numerics": model.numerics, "chunk": chunk}
+        return Plan(model.path.name, "cpu", options, {}, parts, *room, what="session")
+
+    if make(n_ctx, kv, sequences).fits:
+        return
+    room = host_budget()
+    result = make(n_ctx, kv, sequences, room)
+    if not result.fits:
+        tried = _remedies(result, n_ctx, kv, sequences, lambda n, k, b: make(n, k, b, room))
+        result.remedies = [{**r, "option": "sequences" if r["option"] == "batch" else r["option"]} for r in tried]
+        result.check()
+
+
+def check_call(
+    model: Model, lengths: list[int], kv: str, *, rows: int, captures: int = 0, together: bool = False
+) -> None:
+    """The same for a call that runs sequences of these lengths: with `rows` of logits and bytes of captures; together:
+    all tokens in one chunk, as hooks want them."""
+    if model.device != "cpu":
+        return
+    config, arena, tokens = model._live().config, model._live().arena_floats(), sum(lengths)
+    chunk = tokens if together else min(CHUNK, tokens)
+    parts = _running(config, arena, config["V"], max(lengths), kv, len(lengths), chunk, rows) | {"captures": captures}
+    options = {"n_ctx": max(lengths), "batch": len(lengths), "kv": kv, "numerics": model.numerics, "chunk": chunk}
+    if sum(parts.values()) > UNASKED:
+        Plan(model.path.name, "cpu", {**options, "rows": rows}, {}, parts, *host_budget(), what="call").check()
 
 
 def _smaller(n_ctx: int) -> int:
@@ -370,11 +437,3 @@ def _address_space() -> int | None:
     except OSError:
         return None
     return max(0, limit - used)
-
-
-def size(n: float) -> str:
-    """Bytes for people: "11.3 GiB"."""
-    for unit, scale in UNITS:
-        if n >= scale:
-            return f"{n / scale:.1f} {unit}"
-    return f"{n:.0f} B"

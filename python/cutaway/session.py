@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cutaway import _core, names
+from cutaway import _core
 from cutaway.cache import ActivationCache, assemble
 from cutaway.errors import ArgumentError, ContextLengthExceeded, SessionBusyError, SessionClosedError
 from cutaway.hooks import Hook, HookRunner
+from cutaway.kernels.quantize_q8 import quantize_q8
+from cutaway.plan import check_call, check_session
 
 if TYPE_CHECKING:
     from cutaway.model import Model
@@ -36,11 +38,16 @@ class Session:
 
     A call that fails leaves every sequence as it was. One thread at a time; models can be shared, sessions not."""
 
-    def __init__(self, model: Model, n_ctx: int | None = None, sequences: int = 1, kv: str | None = None) -> None:
+    def __init__(
+        self, model: Model, n_ctx: int | None = None, sequences: int = 1, kv: str | None = None, *, full: bool = True
+    ) -> None:
+        """full: raises OutOfMemoryError unless all sequences fit in memory at n_ctx tokens; they grow as they run."""
         self.model = model
         self.n_ctx = model.n_ctx if n_ctx is None else n_ctx
         self._core = _core.Session(model._live(), self.n_ctx, kv or model.kv, sequences)
         self.step = 0
+        if full:
+            check_session(model, self.n_ctx, kv or model.kv, sequences)
 
     def forward(
         self,
@@ -53,16 +60,21 @@ class Session:
         check_finite: bool = False,
         chain: bool = False,
         record: bool = False,
+        keep: list[list[int]] | None = None,
     ) -> Forward:
-        """Runs new tokens: one int32 array per sequence, possibly empty."""
+        """Runs new tokens: one int32 array per sequence, possibly empty.
+
+        keep: the rows that watched tensors keep of each sequence's tokens, ascending; default all."""
         self.model._live()
+        watch = watch or []
+        taken = list(dict.fromkeys(n.replace("@act_scale", "@act_q8") for n in watch))  # both lie in one tensor
         hooks = (hooks or []) + self.model._active.now()
         runner = HookRunner(hooks, self.model.graph, self.model._active, self.step)
         # Behind the last layer only the rows that give logits run, unless all do: a watched stage there wants them all.
-        whole = all_rows or any(self.model.graph.is_behind_layers(name) for name in watch or [])
+        whole = all_rows or any(self.model.graph.is_behind_layers(name.partition("@")[0]) for name in watch)
         out = self._core.forward(
             [np.ascontiguousarray(t, np.int32) for t in tokens],
-            watch or [],
+            taken,
             runner.names,
             runner if hooks else None,
             whole,
@@ -70,21 +82,39 @@ class Session:
             check_finite,
             chain,
             record,
+            keep or [],
         )
         self.step += 1
-        order = {name: i for i, name in enumerate(watch or [])}
+        order = {name: i for i, name in enumerate(taken)}
         lengths = [len(t) for t in tokens]
+        rows = [len(k) for k in keep] if keep else lengths
         captures = sorted(out["captures"], key=lambda c: order[c["name"]])
         for c in captures:  # the core leaves sequences without new tokens out of its lists
             given = iter(c["positions"])
             c["positions"] = [next(given) if n else 0 for n in lengths] if c["positions"] else []
-            c["tokens"] = lengths
+            c["tokens"] = rows
         logits = out["logits"]
         if whole and not all_rows and not stop_after:
             logits = logits[[end - 1 for n, end in zip(lengths, np.cumsum(lengths), strict=True) if n]]
-        arrays = {c["name"]: assemble(c) for c in captures if not c["q8"]}
-        cache = ActivationCache(arrays, self.model.graph, lengths, self.model.manifest())
+        found = {name: array for c in captures for name, array in self._arrays(c).items()}
+        arrays = {name: found[name] for name in watch if name in found}  # none where the run stopped before
+        ids = [np.asarray(t).tolist() for t in tokens]
+        cache = ActivationCache(arrays, self.model.graph, lengths, self.model.manifest(), self.model._taps, ids)
         return Forward(logits, cache, out["executed"], captures)
+
+    def _arrays(self, capture: dict[str, Any]) -> dict[str, np.ndarray]:
+        """A captured tensor by name; of rounded activations the codes, shaped like their stage, and their scales."""
+        name = capture["name"]
+        if not capture["q8"]:
+            return {name: assemble(capture)}
+        stage = name.partition("@")[0]
+        blocks = np.ascontiguousarray(capture["data"]).view(quantize_q8.BLOCK)[..., 0]
+        codes = np.ascontiguousarray(blocks["q"]).reshape(len(blocks), *self.model.graph[stage].shape[1:])
+        scales = np.ascontiguousarray(blocks["d"])
+        return {
+            f"{stage}@act_q8": assemble({**capture, "data": codes}),
+            f"{stage}@act_scale": assemble({**capture, "data": scales}),
+        }
 
     def prefill(self, tokens: Any) -> np.ndarray:
         """Runs a prompt; returns the logits of its last token, float32 [B, V]."""
@@ -157,6 +187,7 @@ class Generation:
     top_logprobs: list[list[tuple[int, float]]] | None
     cache: ActivationCache | None  # rows line up with prompt_ids + ids[:-1]: n_prompt + n_new - 1
     stats: dict[str, float]
+    manifest: dict[str, Any] = field(default_factory=dict)  # what it depends on: file, numerics, device, ..
 
     def __str__(self) -> str:
         return self.text
@@ -198,8 +229,8 @@ def stream(
             length=len(prompt) + wanted,
             max=model.n_ctx,
         )
-    watch = names.select(model.graph, capture) if capture is not None else []
-    wide = [name for name in watch if -2 in model.graph[name].shape]
+    watch = model._select(capture) if capture is not None else []
+    wide = [name for name in watch if -2 in model.graph[name.partition("@")[0]].shape]
     if wide:
         raise ArgumentError(
             f"{wide[0]} has another width at every step, so its rows cannot be joined",
@@ -230,7 +261,9 @@ def _steps(
     ends = set(model.tokenizer.end_ids)
     history = prompt.tolist()
     collect.update(prompt_ids=prompt.tolist(), started=perf_counter())
-    with model.session() if used is None else contextlib.nullcontext(used) as session:
+    if used is None:
+        check_call(model, [len(prompt) + wanted], model.kv, rows=1)
+    with Session(model, full=False) if used is None else contextlib.nullcontext(used) as session:
         new = prompt[session.length() :]
         collect["prefilled"] = len(new)
         for position in range(wanted):
@@ -275,6 +308,8 @@ def finish(model: Model, steps: list[Step], collect: dict[str, Any], logprobs: i
         "decode_tokens_per_s": later / (total - prefill) if later > 0 else 0.0,
     }
     length = collect["prefilled"] + max(later, 0)
+    ids = [(collect["prompt_ids"] + [s.id for s in steps])[-length - 1 : -1]] if steps else [[]]
+    cache = ActivationCache(arrays, model.graph, [length], model.manifest(), model._taps, ids)
     return Generation(
         text="".join(s.text for s in steps),
         ids=[s.id for s in steps],
@@ -282,6 +317,7 @@ def finish(model: Model, steps: list[Step], collect: dict[str, Any], logprobs: i
         stop=(steps[-1].stop or "length") if steps else "length",
         logprobs=[s.logprob for s in steps] if logprobs is not None else None,  # type: ignore[misc]
         top_logprobs=[s.top for s in steps] if logprobs is not None else None,
-        cache=ActivationCache(arrays, model.graph, [length], model.manifest()) if capture is not None else None,
+        cache=cache if capture is not None else None,
         stats=stats,
+        manifest=model.manifest(),
     )

@@ -31,7 +31,7 @@ def test_trace_saves_what_run_with_cache_gives(suffix, as_json, tmp_path):
     for name, values in cache.items():
         np.testing.assert_array_equal(arrays[name], values)
     if notes is not None:
-        assert json.loads(notes["tokens"]) == found["tokens"] and notes["arch"] == "llama"
+        assert json.loads(notes["ids"]) == [found["tokens"]] and notes["arch"] == "llama"
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 

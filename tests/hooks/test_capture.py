@@ -1,11 +1,14 @@
 """Captures: what is kept, that watching changes no bit, and that rows line up with tokens."""
 
+import json
 import re
 
 import cutaway as ct
 import numpy as np
 import pytest
+from cutaway.cache import at_positions, rows_at
 from cutaway.errors import ArgumentError, OutOfMemoryError
+from cutaway.kernels.quantize_q8 import quantize_q8
 
 TEXT = "And the LORD said unto Moses, Go"
 LONG = list(range(3, 3 + 400))  # more than one chunk of 256 tokens
@@ -99,6 +102,37 @@ def test_pos_keeps_only_these(model):
                 assert same(cache[name], whole[name][:, :, pos] if wide else whole[name][:, pos]), (name, pos)
 
 
+POSITIONS = [0, 3, -1, slice(2, 6), slice(None, None, -3), slice(5, 5), [1, 5], [5, 1, 5], [0, 255, 256, 399], [-1]]
+
+
+@pytest.mark.parametrize("pos", POSITIONS, ids=str)
+@pytest.mark.parametrize("batch", [[LONG], [LONG, LONG[::-1]], [LONG[:7], LONG]], ids=["one", "two", "unequal"])
+def test_only_the_rows_at_pos_are_copied_and_they_are_the_rows_of_the_whole(model, pos, batch):
+    m = model("q4_1")
+    lengths = [len(ids) for ids in batch]
+    watch = ["blocks.1.resid_post", "blocks.1.attn.q@act_q8", "logits"]  # goes through in chunks
+    watch += ["blocks.1.attn.pattern"] if pos != slice(5, 5) else []  # and this does not
+    _, whole = m.run_with_cache(batch, watch)
+    if lengths == [7, 400] and pos in (slice(None, None, -3), [-1]):
+        with pytest.raises(ArgumentError, match="the end is not in one place"):
+            m.run_with_cache(batch, watch, pos=pos)
+        return
+    _, cache = m.run_with_cache(batch, watch, pos=pos)
+    for name in cache:
+        axis = 2 if name.endswith("pattern") else 1
+        expected = whole[name][at_positions(pos, lengths, axis)]
+        assert np.array_equal(cache[name], expected, equal_nan=cache[name].dtype.kind == "f"), name
+    assert m.plan_cache(batch, watch, pos) == {n: a.nbytes for n, a in cache.items()}
+    keep = rows_at(pos, lengths).keep
+    with m.session(sequences=len(batch)) as s:
+        out = s.forward([np.array(ids) for ids in batch], watch=list(cache), all_rows=True, keep=keep)
+    for c in out.captures:
+        if c["positions"]:
+            assert c["data"].size == sum(len(k) * m.cfg.n_heads * n for k, n in zip(keep, lengths, strict=True))
+        else:
+            assert len(c["data"]) == sum(map(len, keep))
+
+
 def test_stop_at_layer(model):
     for name in ("llama", "gpt2"):
         m = model(name)
@@ -132,6 +166,125 @@ def test_a_budget_names_the_largest_stage_before_anything_runs(model):
     assert error.value.details["bytes"] == sum(plan.values())
     with pytest.raises(OutOfMemoryError, match="budget is 1.0 MiB"):
         m.run_with_cache(LONG, budget="1MiB")
+    # What looks alike when rounded is shown to the byte, and nothing is shown as none.
+    with pytest.raises(
+        OutOfMemoryError, match=r"1 stage would take 102400 B and the budget is 102399 B; .* 100\.0 KiB"
+    ):
+        m.run_with_cache(LONG, "blocks.0.resid_post", budget=102399)
+    with pytest.raises(OutOfMemoryError, match=r"would take 100\.0 KiB and the budget is 1000 B"):
+        m.run_with_cache(LONG, "blocks.0.resid_post", budget=1000)
+
+
+def test_a_budget_counts_the_rows_at_pos_only(model):
+    m = model("llama")
+    assert m.plan_cache(LONG, "blocks.0.resid_post", pos=-1) == {"blocks.0.resid_post": 4 * 64}
+    _, cache = m.run_with_cache(LONG, "blocks.0.resid_post", pos=-1, budget=256)
+    assert cache.nbytes() == 256
+    with pytest.raises(OutOfMemoryError, match="would take 512 B and the budget is 511 B"):
+        m.run_with_cache(LONG, "blocks.0.resid_post", pos=[0, -1], budget=511)
+
+
+def test_float16_halves_what_is_kept_and_refuses_what_it_cannot_hold(model):
+    m = model("llama")
+    _, whole = m.run_with_cache(TEXT)
+    for dtype in ("float16", np.float16, np.dtype("float16")):
+        logits, cache = m.run_with_cache(TEXT, dtype=dtype)
+        assert logits.dtype == np.float32 and cache.nbytes() * 2 == whole.nbytes()
+        for name in cache:
+            assert same(cache[name], whole[name].astype(np.float16)), name
+    assert " float16 min " in repr(cache)
+    steered = m.steer("blocks.1.resid_post", np.full(64, 1e5, np.float32))
+    beyond = pytest.raises(
+        ArgumentError, match=r"blocks\.1\.resid_post holds .* at \[0, 0, 0\], and float16 ends at 65504"
+    )
+    with beyond, steered:
+        m.run_with_cache(TEXT, "blocks.1.resid_post", dtype="float16")
+    for bad in ("bfloat16", "int8", float, None):
+        with pytest.raises(ArgumentError, match="expected 'float32' or 'float16'"):
+            m.run_with_cache(TEXT, dtype=bad)
+
+
+def test_options_that_mean_nothing_are_refused(model):
+    m = model("llama")
+    m.run_with_cache(TEXT, "embed", to="cpu", device="cpu")
+    for options, words in (
+        ({"to": "cuda"}, "to is 'cuda', expected 'cpu'"),
+        ({"device": "cuda"}, "device is 'cuda'"),
+        ({"pos": 1, "pos_slice": 1}, "mean the same"),
+        ({"check": "nan"}, "check is 'nan'"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            m.run_with_cache(TEXT, "embed", **options)
+
+
+# --- inside kernels ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["q4_1", "q4_k", "q6_k"])
+def test_rounded_activations_are_codes_and_scales_under_each_name_of_theirs(model, name):
+    m = model(name)
+    listed = m.stages(kernel_taps=True)
+    taps = [n for n in listed if "@" in n]
+    assert "blocks.1.ln1.out@act_q8" in taps and "blocks.1.attn.z@act_scale" in taps
+    assert set(m.stages()) == set(listed) - set(taps)
+    logits, cache = m.run_with_cache(
+        TEXT, ["*@act_*", "*.ln1.out", "*.attn.z", "*.ln2.out", "*.mlp.post", "ln_final.out"]
+    )
+    assert same(logits, m.run(TEXT)) and sorted(n for n in cache if "@" in n) == sorted(taps)
+    for tap in taps:
+        if tap.endswith("@act_scale"):
+            continue
+        stage = tap.partition("@")[0]
+        x, codes, scales = cache[stage], cache[tap], cache[f"{stage}@act_scale"]
+        assert codes.dtype == np.int8 and codes.shape == x.shape and scales.dtype == np.float32
+        blocks = quantize_q8.reference(x[0])
+        assert same(codes[0].ravel(), blocks["q"].ravel()) and same(scales[0], blocks["d"])
+        near = codes.reshape(*scales.shape, 32) * scales[..., None]
+        # Half a step at most; worst seen 0.5000001 of one.
+        assert (np.abs(near - x.reshape(near.shape)) <= 0.5001 * scales[..., None]).all()
+    assert cache["blocks.1.attn.q@act_q8"] is cache["blocks.1.ln1.out@act_q8"] is cache["attn.k@act_q8", 1]
+    assert cache["mlp.pre_linear@act_scale", 0] is cache["blocks.0.ln2.out@act_scale"]
+    assert "blocks.1.ln1.out@act_q8 [1, 11, 256] int8 min" in repr(m.run_with_cache(TEXT, "blocks.1.attn.q@act_q8")[1])
+    _, both = m.run_with_cache([TEXT, [5, 6]], "blocks.1.attn.q@act_*")  # as far as the shorter one goes
+    assert (both["attn.q@act_q8", 1][1, 2:] == 0).all() and np.isnan(both["attn.q@act_scale", 1][1, 2:]).all()
+    g = m.generate(TEXT, max_new_tokens=3, capture="blocks.1.attn.q@act_q8")
+    assert same(
+        g.cache["attn.q@act_q8", 1], m.run_with_cache(g.prompt_ids + g.ids[:-1], "*@act_q8")[1]["attn.q@act_q8", 1]
+    )
+
+
+def test_taps_that_are_not_there_say_so(model):
+    for m in (model("llama"), model("q4_1", numerics="exact")):  # float16 weights, float32 activations
+        assert m.stages(kernel_taps=True) == m.stages()
+        for names_filter in ("blocks.1.attn.q@act_q8", ("attn.q@act_q8", 1), "*@act_q8"):
+            with pytest.raises(ArgumentError, match="no kernel of this model"):
+                m.run_with_cache(TEXT, [names_filter])
+    m = model("q4_1")
+    with pytest.raises(ArgumentError, match="of this stage there is act_q8, act_scale"):
+        m.run_with_cache(TEXT, "blocks.1.attn.q@acc")
+    with pytest.raises(ArgumentError, match="watched, not changed"):
+        m.run_with_hooks(TEXT, [("blocks.1.attn.q@act_q8", ct.edit.zero())])
+    with pytest.raises(ArgumentError, match=r"near it are blocks\.1\.attn\.q"):
+        m.run_with_cache(TEXT, "blocks.1.attn.qq@act_q8")
+
+
+@pytest.mark.parametrize("numerics", ["fast", "exact"])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "q4_1"])
+def test_the_kernels_listed_are_those_that_run(model, name, numerics):
+    m = model(name, numerics=numerics)
+    listed = m.kernels()
+    with m.session() as s:
+        ran = s.forward([m.to_tokens(TEXT).ids], record=True).executed
+    assert [(k.writes, k.stages) for k in listed] == [(e["stage"], e["covers"]) for e in ran]
+    assert [k.name or f"copy/{ran[0]['target']}" for k in listed] == [f"{e['op']}/{e['target']}" for e in ran]
+    assert [n for k in listed for n in k.stages] == m.stages(), "each stage comes from one kernel, in the graph's order"
+    one = m.kernels("blocks.1.attn.pattern")
+    assert len(one) == 1 and one[0].writes == "blocks.1.attn.z" and one[0].name.startswith("attention/")
+    lines = repr(one).splitlines()
+    assert lines[0] == "1 kernel for 3 stages" and lines[1].split() == ["kernel", "writes", "with", "it", "reads"]
+    assert "blocks.1.attn.z" in lines[2] and "scores, pattern" in lines[2]
+    nothing = m.kernels(("attn.out_post", 1))[0]
+    assert nothing.name == "" and "the same as blocks.1.attn.out" in repr(m.kernels(("attn.out_post", 1)))
 
 
 def test_remove_batch_dim(model):
@@ -237,9 +390,20 @@ def test_arrays_go_out_to_numpy_dlpack_and_a_file(model, tmp_path):
     with np.load(tmp_path / "run.npz") as saved:
         assert sorted(saved) == sorted(cache)
         assert all(same(saved[n], cache[n]) for n in cache)
-    with pytest.raises(ArgumentError, match=r"\.npz"):
-        cache.save(tmp_path / "run.safetensors")
-    assert list(tmp_path.iterdir()) == [tmp_path / "run.npz"]
+    cache.save(tmp_path / "run.safetensors")
+    data = (tmp_path / "run.safetensors").read_bytes()
+    n = int.from_bytes(data[:8], "little")
+    header, body = json.loads(data[8 : 8 + n]), data[8 + n :]
+    notes = header.pop("__metadata__")
+    assert json.loads(notes["ids"]) == cache.ids == [model("llama").to_tokens(TEXT).tolist()]
+    assert notes["numerics"] == "fast"
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        assert entry["dtype"] == "F32" and entry["shape"] == list(cache[name].shape)
+        assert body[begin:end] == cache[name].tobytes()
+    with pytest.raises(ArgumentError, match=r"neither \.safetensors nor \.npz"):
+        cache.save(tmp_path / "run.pkl")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.npz", "run.safetensors"]
 
 
 def test_torch_reads_arrays_without_a_copy(model):

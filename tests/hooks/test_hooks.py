@@ -51,6 +51,56 @@ def test_a_hook_sees_what_the_cache_keeps(model):
         assert hook.layer == m.graph[name].layer and hook.step == 0 and hook.lengths == [len(m.to_tokens(TEXT))]
 
 
+@pytest.mark.parametrize("name", ["llama", "gpt2", "q4_1"])
+def test_a_hook_point_names_the_kernel_that_computed_its_tensor(model, name):
+    m = model(name)
+    seen = {}
+
+    def see(act, hook):
+        seen[hook.name] = hook.kernel
+
+    with m.session() as s, m.hooks([(None, see)]):
+        out = s.forward([m.to_tokens(TEXT).ids], record=True)
+    ran = {e["stage"]: f"{e['op']}/{e['target']}" for e in out.executed if e["covers"]}
+    assert seen == ran and len(seen) == len(m.graph)
+    assert seen["blocks.1.attn.z"] == ran["blocks.1.attn.z"] and seen["blocks.1.attn.z"].startswith("attention/")
+
+    def double(act, hook):
+        return act * np.float32(2)
+
+    # Where a hook changed what a fused kernel hides, the stages behind it come from kernels of their own.
+    m.run_with_hooks(TEXT, [("blocks.1.attn.pattern", double), ("blocks.1.attn.z", see)])
+    assert seen["blocks.1.attn.z"].startswith("attention_mix/")
+
+
+def test_a_hook_point_says_where_its_rows_stand(model):
+    m = model("llama")
+    ids = m.to_tokens(TEXT).ids
+    seen = []
+
+    def see(act, hook):
+        assert hook.positions.shape == act.shape[:1] + act.shape[hook.axis : hook.axis + 1]
+        seen.append(hook.positions.tolist())
+
+    with m.session(sequences=3) as s:
+        s.forward([ids[:4], [], ids[:1]])
+        with m.hooks([(["blocks.2.mlp.post", "blocks.2.attn.pattern"], see)]):
+            s.forward([ids[4:7], ids[:2], []])  # the third has no rows, and no place in the batch
+    assert seen == [[[4, 5, 6], [0, 1, -1]]] * 2
+    seen.clear()
+    with m.hooks([("ln_final.out", see)]):
+        m.generate(TEXT, max_new_tokens=3)  # behind the layers only the rows that give logits run
+    assert seen == [[[len(ids) - 1]], [[len(ids)]], [[len(ids) + 1]]]
+
+
+def test_a_hook_point_prints_in_one_line(model):
+    m = model("llama")
+    points = []
+    m.run_with_hooks([[5, 6, 7], [8]], [(Q, lambda act, hook: points.append(hook))])
+    kernel = points[0].kernel
+    assert repr(points[0]) == f"HookPoint(blocks.1.attn.q, {kernel}, positions 0..2, 0..0, step 0)"
+
+
 def test_in_place_and_returned_changes_are_the_same_and_reach_the_logits(model):
     m = model("llama")
 
@@ -364,7 +414,18 @@ def test_a_hook_that_never_fired_raises(model):
 
 
 @pytest.mark.parametrize(
-    "hooks", [[("blocks.9.attn.q", print)], [("no.such", print)], [(Q, None)], [Q], [(Q,)], (Q, print), [(print, Q)]]
+    "hooks",
+    [
+        [("blocks.9.attn.q", print)],
+        [("blocks.1.ln1.out@act_q8", print)],
+        [("*@act_q8", print)],
+        [("no.such", print)],
+        [(Q, None)],
+        [Q],
+        [(Q,)],
+        (Q, print),
+        [(print, Q)],
+    ],
 )
 def test_hooks_that_are_no_hooks_are_refused_before_anything_runs(model, hooks):
     with pytest.raises(ArgumentError):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import struct
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,8 @@ from cutaway.cli.common import (
     print_json,
     tokens_of,
 )
-from cutaway.output import refuse_path, table, write_whole
+from cutaway.output import refuse_path, table
+from cutaway.sizes import size
 
 PROMPT = "Once upon a time"
 REPORT = (  # the keys of Report.to_dict()
@@ -93,15 +92,11 @@ def run_trace(args: argparse.Namespace) -> int:
     model = open_model(args)
     ids = tokens_of(args, model)
     _, cache = model.run_with_cache(ids, args.names, budget=args.budget)
-    rows = [_stats(name, model.graph[name], values) for name, values in cache.items()]
+    rows = [_stats(name, _op(model, name), values) for name, values in cache.items()]
     if args.output:
         with Progress(args) as progress:
-            progress.say(f"writing {args.output}, {cache.nbytes() / 1e6:.1f} MB")
-            notes = {"tokens": json.dumps(ids.tolist()), **{k: str(v) for k, v in model.manifest().items()}}
-            if suffix == ".npz":
-                write_whole(args.output, lambda f: np.savez(f, **dict(cache)))  # type: ignore[arg-type]
-            else:
-                write_whole(args.output, lambda f: write_safetensors(f, dict(cache), notes))
+            progress.say(f"writing {args.output}, {size(cache.nbytes())}")
+            cache.save(args.output)
     bad = [row for row in rows if row["non_finite"]]
     if args.json:
         print_json({"tokens": ids.tolist(), "stages": rows, "file": args.output, "manifest": model.manifest()})
@@ -114,20 +109,24 @@ def run_trace(args: argparse.Namespace) -> int:
             cells.append((r["stage"], r["op"], shape, *numbers, r["masked"] or "", r["non_finite"] or ""))
         print(table(cells, right=(3, 4, 5, 6, 7)))
     if args.output:
-        print(f"{args.output}: {len(rows)} tensors, {cache.nbytes() / 1e6:.1f} MB")
+        print(f"{args.output}: {len(rows)} tensors, {size(cache.nbytes())}")
     if bad:
         print(f"first stage with a value that is not finite: {bad[0]['stage']}")
     return 1 if bad else 0
 
 
-def _stats(name: str, stage: Any, values: np.ndarray) -> dict[str, Any]:
+def _op(model: Any, name: str) -> str:
+    return "quantize_q8" if "@" in name else model.graph[name].op
+
+
+def _stats(name: str, op: str, values: np.ndarray) -> dict[str, Any]:
     """A row of the trace: the extremes and the root mean square of what is finite, in float64, and how much is not."""
     finite = values[np.isfinite(values)].astype(np.float64)
     # Scores ahead of a token are -inf because they are masked.
-    masked = int(np.isneginf(values).sum()) if stage.op == "attention_scores" else 0
+    masked = int(np.isneginf(values).sum()) if op == "attention_scores" else 0
     return {
         "stage": name,
-        "op": stage.op,
+        "op": op,
         "shape": list(values.shape),
         "min": float(finite.min()) if finite.size else float("nan"),
         "max": float(finite.max()) if finite.size else float("nan"),
@@ -135,21 +134,6 @@ def _stats(name: str, stage: Any, values: np.ndarray) -> dict[str, Any]:
         "masked": masked,
         "non_finite": int(values.size - finite.size - masked),
     }
-
-
-def write_safetensors(f: Any, arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> None:
-    """float32 arrays by name: the header's length as u64, the header as JSON padded with spaces, the bytes in order."""
-    header: dict[str, Any] = {"__metadata__": dict(notes)}
-    at = 0
-    for name, a in arrays.items():
-        end = at + 4 * a.size
-        header[name] = {"dtype": "F32", "shape": list(a.shape), "data_offsets": [at, end]}
-        at = end
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    f.write(struct.pack("<Q", len(text)) + text)
-    for a in arrays.values():
-        f.write(np.ascontiguousarray(a, "<f4").data)
 
 
 # --- compare, probe, check --------------------------------------------------------------------------------------------
