@@ -189,6 +189,8 @@ def test_check_names_the_stage_that_breaks(llama):
     assert report.rows[0].ok
     assert report.first.kernel == "prefill_vs_decode" and report.first.stage == "blocks.1.attn.out"
     assert llama.check(TEXT, "repeat") and llama.check(TEXT, ["repeat"]).mode == "check"
+    with pytest.raises(ct.errors.ArgumentError, match="no check 'batch'\n.*there are batch_vs_single"):
+        llama.check(TEXT, "batch")
     with pytest.raises(ct.errors.ArgumentError, match="no check"):
         ct.check(llama, TEXT, "prefill")
 

@@ -145,7 +145,7 @@ def check(model: Model, tokens: Any, checks: Sequence[str] | str | None = None) 
     wanted = list(CHECKS) if checks is None else [checks] if isinstance(checks, str) else list(checks)
     for name in wanted:
         if name not in CHECKS:
-            near = difflib.get_close_matches(name, CHECKS, 2)
+            near = difflib.get_close_matches(name, CHECKS, 2, 0.5)
             raise ArgumentError(f"there is no check {name!r}", hint=f"there are {', '.join(near or CHECKS)}", name=name)
     arrays, _ = model._token_arrays(tokens)
     if len(arrays) != 1:

@@ -13,6 +13,7 @@ import numpy as np
 from cutaway import _core, edit, names
 from cutaway import session as generation
 from cutaway.cache import ActivationCache, refuse_over, rows_at, until
+from cutaway.config import Config
 from cutaway.errors import ArgumentError, ModelNotLoaded
 from cutaway.graph import Graph, Kernels, kernel_of, taps_of
 from cutaway.hooks import ActiveHooks, Hook, HookFunction, check_fired
@@ -26,21 +27,6 @@ if TYPE_CHECKING:
     from cutaway.report import Report
 
 TokensLike = Any  # text, ids, an array of ids, Tokens, or a list of these: one per sequence
-
-
-class Config:
-    """The model's numbers, under the names TransformerLens uses; `.gguf` is the file's own metadata."""
-
-    def __init__(self, core: dict[str, Any], metadata: dict[str, Any]) -> None:
-        self.arch, self.name = core["arch"], core["name"]
-        self.n_layers, self.d_model, self.d_mlp = core["L"], core["D"], core["F"]
-        self.n_heads, self.n_key_value_heads, self.d_head = core["H"], core["G"], core["E"]
-        self.d_vocab, self.n_ctx, self.eps = core["V"], core["context"], core["eps"]
-        self.rope_base, self.rope_width = core["rope_base"], core["rope_width"]
-        self.gguf = metadata
-
-    def __repr__(self) -> str:
-        return "Config(" + ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if k != "gguf") + ")"
 
 
 class Model:
@@ -140,12 +126,25 @@ class Model:
             "version": _core.__version__,
         }
 
-    def weight(self, name: str, rows: slice | None = None) -> np.ndarray:
-        """A weight as float32, unpacked from the file, by a tensor's name or a stage's ("blocks.0.attn.q")."""
+    def weight(self, name: Any, rows: slice | None = None) -> np.ndarray:
+        """A weight as float32, unpacked from the file, by a tensor's name or that of the stage that uses it.
+
+        >>> import cutaway as ct
+        >>> m = ct.load("tiny:llama")
+        >>> m.weight("blk.0.attn_q.weight").shape, m.weight("blocks.0.attn.q").shape, m.weight(("q", 0)).shape
+        ((64, 64), (64, 64), (64, 64))
+        """
         from cutaway.reference.weights import FileWeights
 
-        ref = self.graph[name].weights[0] if name in self.graph else None
-        values = FileWeights(self.file, self.graph.constants).get(ref) if ref else FileWeights(self.file).tensor(name)
+        files = FileWeights(self.file, self.graph.constants)
+        if name in files.info:
+            values = files.tensor(name)
+        else:
+            stage = self.graph[names.resolve_one(self.graph, name)]
+            if not stage.weights:
+                hint = "print(model.graph) shows which stages have weights, and the tensors' names"
+                raise ArgumentError(f"{stage.name} ({stage.op}) has no weights", hint=hint, name=stage.name)
+            values = files.get(stage.weights[0])
         return values if rows is None else values[rows]
 
     def memory(self) -> dict[str, int]:

@@ -349,7 +349,8 @@ def test_rows_of_a_generation_line_up_with_its_ids(model, name):
     watch = ["*.resid_post", "*.attn.rot_q" if name != "gpt2" else "*.attn.q", "ln_final.out", "logits"]
     plain = m.generate(TEXT, max_new_tokens=9)
     g = m.generate(TEXT, max_new_tokens=9, capture=watch)
-    assert g.ids == plain.ids and plain.cache is None
+    assert g.ids == plain.ids and plain.cache is None and plain.manifest == m.manifest()
+    assert g.cache.ids == [g.prompt_ids + g.ids[:-1]]
     tokens = g.prompt_ids + g.ids[:-1]
     _, cache = m.run_with_cache(tokens, watch)
     assert list(g.cache) == list(cache)
@@ -427,6 +428,17 @@ def test_the_repr_shows_shapes_spans_and_what_is_not_finite(model):
 def test_the_manifest_names_the_file_and_the_numerics(model):
     _, cache = model("q4_k", numerics="exact").run_with_cache(TEXT, "logits")
     assert cache.manifest["file"] == "llama-k-Q4_K.gguf" and cache.manifest["numerics"] == "exact"
+
+
+def test_weights_by_the_names_of_tensors_and_stages(model):
+    m = model("q4_1")
+    stored = m.weight("blk.1.ffn_gate.weight")
+    for name in ("blocks.1.mlp.pre", ("mlp.pre", 1), "model.layers.1.mlp.gate_proj"):
+        assert same(m.weight(name, rows=slice(3, 5)), stored[3:5])
+    with pytest.raises(ArgumentError, match=r"blocks\.1\.resid_mid \(add\) has no weights"):
+        m.weight("blocks.1.resid_mid")
+    with pytest.raises(ArgumentError, match="matches no stage .*near it are"):
+        m.weight("blocks.1.mlp.gate")
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
