@@ -3,12 +3,13 @@
 A witness for the graph: it knows neither graph nor kernels, keeps no cache and has no batch. Tensor names, shapes
 (out, in) and metadata keys are GGUF's; activations bear the names of the graph's stages.
 
-Source: Radford et al. 2019, "Language models are unsupervised multitask learners"; activation: Hendrycks & Gimpel 2016,
-arXiv:1606.08415, sec. 2, tanh form.
+Source: Radford et al. 2019, "Language models are unsupervised multitask learners".
 Axes: T tokens, D model width, H heads, E head width, F feed-forward width, V vocabulary.
 """
 
 import numpy as np
+
+from cutaway.reference.parts import by_head, gelu, softmax, visible
 
 
 def layer_norm(x, w, b, eps):  # [T, D] -> scale [T, 1], normalized [T, D], out [T, D]
@@ -16,19 +17,6 @@ def layer_norm(x, w, b, eps):  # [T, D] -> scale [T, 1], normalized [T, D], out 
     centred = x - x.mean(axis=-1, keepdims=True)
     scale = np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + eps)
     return scale, centred / scale, centred / scale * w + b
-
-
-def by_head(x):  # [T, H, E] -> [H, T, E], and back
-    return x.swapaxes(0, 1)
-
-
-def softmax(x):  # over the last axis; -inf gives 0
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
-def gelu(x):
-    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
 
 def run(metadata, weights, ids):
@@ -61,7 +49,7 @@ def run(metadata, weights, ids):
         h = norm(b + "ln1", x, t + "attn_norm")
         q, k, v = (part.reshape(T, H, E) for part in np.split(linear(h, t + "attn_qkv"), 3, axis=-1))
         scores = by_head(q) @ by_head(k).swapaxes(1, 2) / np.sqrt(E)  # [H, T, T]
-        scores = np.where(np.tri(T, dtype=bool), scores, -np.inf)  # a token sees itself and those before it
+        scores = np.where(visible(T), scores, -np.inf)
         pattern = softmax(scores)
         z = by_head(pattern @ by_head(v))  # [T, H, E]
         out = linear(z.reshape(T, H * E), t + "attn_output")

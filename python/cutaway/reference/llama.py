@@ -9,47 +9,13 @@ Axes: T tokens, D model width, H query heads, G key/value heads, E head width, F
 
 import numpy as np
 
-
-def rms_norm(x, w, eps):  # [T, D] -> scale [T, 1], normalized [T, D], out [T, D]
-    """Divide each row by its root mean square, then the gain.  Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4."""
-    scale = np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + eps)
-    return scale, x / scale, x / scale * w
+from cutaway.reference.parts import by_head, frequencies, rms_norm, rope, share, silu, softmax, visible
 
 
 def unpermute(w, heads):  # [heads * E, ...], rows of q or k
     """Rows in the order of the published checkpoint. Those that turn together, j and j + E/2 of each head, lie side by
     side in GGUF, where the converter put them."""
     return w.reshape(heads, -1, 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
-
-
-def frequencies(base, E, factors):  # [E/2], radians per position
-    """base^(-2j/E), over a factor where the file stretches the context.  Su et al. 2021, arXiv:2104.09864, sec. 3.2.2;
-    Llama 3.1's factors are 1 for short waves, 8 or 32 for long ones, with a ramp between."""
-    return base ** (-np.arange(0, E, 2) / E) / factors
-
-
-def rope(x, f):  # [T, heads, E], [E/2] -> [T, heads, E]
-    """Turn the pair (x[j], x[j + E/2]) of the token at position p by p * f[j].  Su et al. 2021, eq. 34."""
-    angle = np.arange(len(x))[:, None, None] * f
-    u, v = np.split(x, 2, axis=-1)
-    return np.concatenate([u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)], axis=-1)
-
-
-def share(x, H):  # [T, G, E] -> [T, H, E]: query head h reads key/value head h // (H / G)
-    return np.repeat(x, H // x.shape[1], axis=1)
-
-
-def by_head(x):  # [T, H, E] -> [H, T, E], and back
-    return x.swapaxes(0, 1)
-
-
-def softmax(x):  # over the last axis; -inf gives 0
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
-def silu(x):
-    return x / (1 + np.exp(-x))
 
 
 def run(metadata, weights, ids):
@@ -62,9 +28,7 @@ def run(metadata, weights, ids):
     L, H, eps = key("block_count"), key("attention.head_count"), key("attention.layer_norm_rms_epsilon")
     T, G = len(ids), key("attention.head_count_kv", H)
     E = key("attention.key_length", key("embedding_length") // H)
-    f = frequencies(key("rope.freq_base", 10000.0), E, w("rope_freqs.weight") if "rope_freqs.weight" in weights else 1)
-    if key("rope.scaling.type", "linear") == "linear":
-        f = f / (key("rope.scaling.factor", 0) or 1)
+    f, m = frequencies(key, weights, E, T)
 
     a: dict[str, np.ndarray] = {}  # what this gives back
 
@@ -88,9 +52,9 @@ def run(metadata, weights, ids):
         q = linear(h, t + "attn_q", lambda rows: unpermute(rows, H)).reshape(T, H, E)
         k = linear(h, t + "attn_k", lambda rows: unpermute(rows, G)).reshape(T, G, E)
         v = linear(h, t + "attn_v").reshape(T, G, E)
-        rot_q, rot_k = rope(q, f), rope(k, f)
+        rot_q, rot_k = rope(q, f, m), rope(k, f, m)
         scores = by_head(rot_q) @ by_head(share(rot_k, H)).swapaxes(1, 2) / np.sqrt(E)  # [H, T, T]
-        scores = np.where(np.tri(T, dtype=bool), scores, -np.inf)  # a token sees itself and those before it
+        scores = np.where(visible(T), scores, -np.inf)
         pattern = softmax(scores)
         z = by_head(pattern @ by_head(share(v, H)))  # [T, H, E]
         out = linear(z.reshape(T, H * E), t + "attn_output")

@@ -31,6 +31,10 @@ class FileWeights:
         raw, _, fmt = self.raw(name)
         return formats.module(fmt).unpack(raw).reshape(self.info[name].shape)
 
+    def all(self) -> dict[str, np.ndarray]:
+        """Every tensor of the file by name, as the straight-line models take them."""
+        return {name: self.tensor(name) for name in self.info}
+
     def _rows(self, values: np.ndarray, ref: Weight) -> np.ndarray:
         part = values[ref.first_row : ref.first_row + ref.rows]
         if not ref.heads:

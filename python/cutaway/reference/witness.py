@@ -9,13 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cutaway.errors import ArgumentError, ContextLengthExceeded, InvalidTokenId, UnsupportedModelError
-from cutaway.reference import gpt2, llama
+from cutaway.reference import gemma3, gpt2, gpt_oss, llama, phi3, qwen2, qwen3
 
-architectures = {"gpt2": gpt2.run, "llama": llama.run}
+architectures = {
+    "gpt2": gpt2.run,
+    "llama": llama.run,
+    "qwen2": qwen2.run,
+    "qwen3": qwen3.run,
+    "phi3": phi3.run,
+    "gemma3": gemma3.run,
+    "gpt-oss": gpt_oss.run,
+}
 
 
-def run(metadata: Mapping[str, Any], weights: Mapping[str, Any], ids: Sequence[int]) -> dict[str, NDArray[np.float64]]:
-    """Every activation of one sequence in float64, by stage name; no batch axis, scores and pattern [head, query, key].
+def run(metadata: Mapping[str, Any], weights: Mapping[str, Any], ids: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Every activation of one sequence in float64, by stage name (indices of experts in int64).
+
+    There is no batch axis; scores and pattern are [head, query, key].
 
     metadata: GGUF keys to values
     weights: GGUF tensor names to arrays of floats, rows of a matrix being its outputs; dequantised by the caller
@@ -32,13 +42,20 @@ def run(metadata: Mapping[str, Any], weights: Mapping[str, Any], ids: Sequence[i
         raise UnsupportedModelError(
             f"architecture {name!r} has no straight-line model; there are {', '.join(architectures)}"
         )
-    if metadata.get(f"{name}.expert_count", 0):
+    if name != "gpt-oss" and metadata.get(f"{name}.expert_count", 0):
         raise UnsupportedModelError(
             f"{name}.expert_count is {metadata[f'{name}.expert_count']}, expected a dense model"
         )
     scaling = metadata.get(f"{name}.rope.scaling.type", "linear")
-    if scaling not in ("none", "linear"):
-        raise UnsupportedModelError(f"{name}.rope.scaling.type is {scaling!r}, expected none or linear")
+    if scaling not in ("none", "linear", "yarn", "longrope"):
+        raise UnsupportedModelError(
+            f"{name}.rope.scaling.type is {scaling!r}, expected none, linear, yarn or longrope; llama3's factors are a "
+            "tensor, rope_freqs.weight"
+        )
+    if scaling == "longrope" and "rope_factors_long.weight" not in weights:
+        raise UnsupportedModelError(f"{name}.rope.scaling.type is longrope, and rope_factors_long.weight is missing")
+    if metadata.get(f"{name}.attn_logit_softcapping", 0):
+        raise UnsupportedModelError(f"{name}.attn_logit_softcapping is set, expected scores without a soft cap")
     if len(ids) == 0:
         raise ArgumentError("ids is empty, expected at least one token")
     V = len(weights["token_embd.weight"])
