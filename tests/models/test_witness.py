@@ -12,16 +12,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cutaway import errors
+from cutaway import _core, errors
 from cutaway.reference import gpt2, llama, witness
+from cutaway.reference.weights import FileWeights
 
 gguf = pytest.importorskip("gguf", reason="the gguf package reads the models")
 
 TINY = Path(__file__).parent.parent / "data" / "tiny"
-MODELS = {"gpt2": "gpt2-F16.gguf", "llama": "llama-F16.gguf", "llama3-rope": "llama3-rope-BF16.gguf"}
+MODELS = {
+    "gpt2": "gpt2-F16.gguf",
+    "llama": "llama-F16.gguf",
+    "llama3-rope": "llama3-rope-BF16.gguf",
+    "qwen2": "qwen2-F16.gguf",
+    "qwen3": "qwen3-BF16.gguf",
+    "phi3": "phi3-F16.gguf",
+    "phi3-longrope": "phi3-longrope-BF16.gguf",
+    "gemma3": "gemma3-BF16.gguf",
+    "gpt-oss": "gpt-oss-BF16.gguf",
+}
 PROMPTS = ("short", "mid", "long")
-# Worst seen 4.0e-7, 4.5e-7 and, with the factors that the file stores in float32, 8.4e-6.
-GAP_TOLERANCE = {"gpt2": 1e-6, "llama": 1e-6, "llama3-rope": 2e-5}
+# Their files have stretches of rope, worked out in double, in float32.
+STRETCHED = ("llama3-rope", "phi3-longrope")
 
 
 @cache
@@ -43,6 +54,11 @@ def sound_logits(name, prompt):
     return witness.run(*model(name), golden(name)[prompt + "_ids"])["logits"]
 
 
+def layers(name):
+    metadata = model(name)[0]
+    return metadata[metadata["general.architecture"] + ".block_count"]
+
+
 def loss(logits, ids):
     x = logits[:-1] - logits[:-1].max(axis=-1, keepdims=True)
     return np.log(np.exp(x).sum(axis=-1)) - x[np.arange(len(ids) - 1), ids[1:]]
@@ -55,44 +71,80 @@ def loss(logits, ids):
 @pytest.mark.parametrize("name", MODELS)
 def test_numbers_are_those_of_transformers(name, prompt):
     g = {key.removeprefix(prompt + "_"): value for key, value in golden(name).items() if key.startswith(prompt + "_")}
-    a = witness.run(*model(name), g["ids"])
-    L = model(name)[0][model(name)[0]["general.architecture"] + ".block_count"]
-    stages = ["blocks.0.resid_pre", *(f"blocks.{i}.resid_post" for i in range(L))]
+    ids, T = g["ids"], len(g["ids"])
+    # One run over prompt and continuation: a row does not depend on what follows it, as the test of that below shows.
+    a = witness.run(*model(name), np.concatenate([ids, g["greedy"][:-1]]))
+    rows = a["logits"][T - 1 :]
+    order = np.argsort(-rows, axis=-1)[:, :2]
+    np.testing.assert_array_equal(order, np.stack([g["greedy"], g["greedy_second"]], axis=-1))
+    first, second = np.take_along_axis(rows, order, axis=-1).T
+
+    blocks, at = range(layers(name)), g["hidden_at"]
+    stages = ["blocks.0.resid_pre", *(f"blocks.{i}.resid_post" for i in blocks)]
+    losses = loss(a["logits"][:T], ids)
     off = {
-        "hidden": (np.stack([a[stage][g["hidden_at"]] for stage in stages]), g["hidden"]),
-        "final_norm": (a["ln_final.out"][g["hidden_at"]], g["final_norm"]),
+        "hidden": (np.stack([a[stage][at] for stage in stages]), g["hidden"]),
+        "final_norm": (a["ln_final.out"][at], g["final_norm"]),
         "logits": (a["logits"][g["logits_at"]], g["logits"]),
-        "token_nll": (loss(a["logits"], g["ids"]), g["token_nll"]),
-        "nll": (loss(a["logits"], g["ids"]).mean(), g["nll"]),
+        "greedy_gap": (first - second, g["greedy_gap"]),
+        "token_nll": (losses, g["token_nll"]),
+        "nll": (losses.mean(), g["nll"]),
     }
+    if name == "gpt-oss":
+        seen = lambda stage: np.stack([a[f"blocks.{i}.moe.{stage}"][at] for i in blocks])
+        np.testing.assert_array_equal(seen("expert_indices"), g["experts"])
+        off["router_logits"] = (seen("router_logits"), g["router_logits"])
+        off["expert_weights"] = (seen("expert_weights"), g["expert_weights"])
     off = {key: np.abs(ours - theirs).max() / np.abs(theirs).max() for key, (ours, theirs) in off.items()}
-    # Goldens are float64 rounded to float32, but for nll. Worst seen 4.8e-8 and 2.7e-12; with llama3-rope's stored
-    # factors, which the converter worked out in float32, 6.1e-7 and 5.8e-9.
-    stored, computed = (1.2e-6, 1.2e-8) if name == "llama3-rope" else (6e-8, 1e-11)
+    # Goldens are float64 rounded to float32, but for nll. Worst seen 5.7e-8 and 3.6e-12; with stored stretches 8.6e-7
+    # and 1.4e-8.
+    stored, computed = (2e-6, 3e-8) if name in STRETCHED else (6e-8, 1e-11)
     assert off.pop("nll") < computed and max(off.values()) < stored, off
 
 
-def test_llama3_rope_with_factors_in_double():
-    """The stored factors are all that parts the witness from transformers."""
-    metadata, weights = model("llama3-rope")
-    np.testing.assert_allclose(weights["rope_freqs.weight"], llama3_factors(), rtol=4e-7)  # worst seen 1.9e-7
+def longrope_in_double():
+    short = 1 + 0.05 * np.arange(16)
+    long = [1, 1.048, 1.152, 1.312, 1.528, 1.8, 2.128, 2.512, 2.952, 3.448, 4, 4.608, 5.272, 5.992, 6.768, 7.6]
+    factor = np.sqrt(1 + np.log(512 / 128) / np.log(128))  # Ding et al. 2024, arXiv:2402.13753, as transformers has it
+    return {"phi3.rope.scaling.attn_factor": factor}, {
+        "rope_factors_short.weight": short,
+        "rope_factors_long.weight": np.array(long),
+    }
+
+
+@pytest.mark.parametrize("name", STRETCHED)
+def test_stretches_in_double(name):
+    """What a file rounds to float32 is all that parts the witness from transformers."""
+    if name == "phi3-longrope":
+        numbers, tensors = longrope_in_double()
+    else:
+        numbers, tensors = {}, {"rope_freqs.weight": llama3_factors()}
+    metadata, weights = model(name)
+    for key, value in {**numbers, **tensors}.items():
+        np.testing.assert_allclose((metadata | weights)[key], value, rtol=4e-7)  # worst seen 1.9e-7
     for prompt in PROMPTS:
-        ids = golden("llama3-rope")[prompt + "_ids"]
-        logits = witness.run(metadata, weights | {"rope_freqs.weight": llama3_factors()}, ids)["logits"]
-        assert loss(logits, ids).mean() == pytest.approx(golden("llama3-rope")[prompt + "_nll"], rel=4e-12)  # 1.1e-12
+        ids = golden(name)[prompt + "_ids"]
+        logits = witness.run(metadata | numbers, weights | tensors, ids)["logits"]
+        assert loss(logits, ids).mean() == pytest.approx(golden(name)[prompt + "_nll"], rel=4e-12, abs=0)  # 1.1e-12
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("name", MODELS)
-def test_greedy_ids_are_those_of_transformers(name, prompt):
-    g = golden(name)
-    ids, new = g[prompt + "_ids"], g[prompt + "_greedy"]
-    # One run over prompt and continuation: a row does not depend on what follows it, as the test of that below shows.
-    rows = witness.run(*model(name), np.concatenate([ids, new[:-1]]))["logits"][len(ids) - 1 :]
-    order = np.argsort(-rows, axis=-1)[:, :2]
-    np.testing.assert_array_equal(order, np.stack([new, g[prompt + "_greedy_second"]], axis=-1))
-    first, second = np.take_along_axis(rows, order, axis=-1).T
-    assert np.abs(first - second - g[prompt + "_greedy_gap"]).max() < GAP_TOLERANCE[name]
+def test_mxfp4_experts_as_the_package_reads_them():
+    """A whole file through our own decoders, blocks of experts [X, N, K] among them."""
+    path = TINY / "gpt-oss" / "gpt-oss-MXFP4_MOE.gguf"
+    file = _core.open_gguf(path)
+    weights = FileWeights(file).all()
+    reader = gguf.GGUFReader(path)
+    assert sorted(weights) == sorted(t.name for t in reader.tensors)
+    assert {file.tensor(name).format for name in weights} == {"mxfp4", "q8_0", "f32"}
+    for t in reader.tensors:
+        expected = gguf.dequantize(t.data, t.tensor_type).reshape(t.shape[::-1].tolist())
+        np.testing.assert_array_equal(weights[t.name], expected, err_msg=t.name)
+    g = np.load(path.parent / "golden-quantised.npz")
+    for prompt in PROMPTS:
+        ids = golden("gpt-oss")[prompt + "_ids"]
+        logits, last = witness.run(file.metadata, weights, ids)["logits"], g[f"MXFP4_MOE_{prompt}_last_logits"]
+        assert np.abs(logits[-1] - last).max() / np.abs(last).max() < 6e-8  # worst seen 5.4e-8
+        assert loss(logits, ids).mean() == pytest.approx(g[f"MXFP4_MOE_{prompt}_nll"], rel=8e-12, abs=0)  # 2.0e-12
 
 
 # --- faults: (names of the metadata and weights) -> changed ones, or a function of the essay replaced -----------------
@@ -162,7 +214,7 @@ ones, zeros = np.ones_like, np.zeros_like
 every_llama = {
     "q/k in the other rope order": replace(llama, "unpermute", lambda w, heads: w),
     "rope base 500000": change({"llama.rope.freq_base": 500000.0}),
-    "rope dropped": replace(llama, "rope", lambda x, f: x),
+    "rope dropped": replace(llama, "rope", lambda x, f, m: x),
     "epsilon 1e-3": change({"llama.attention.layer_norm_rms_epsilon": 1e-3}),
     "norm weights dropped": change(weights={"norm.weight": ones}),
     "gate and up swapped": swapped("ffn_gate", "ffn_up"),
@@ -204,7 +256,7 @@ FAULTS = {
 
 
 def test_every_listed_fault_is_planted():
-    for name in MODELS:
+    for name in FAULTS:
         listed = [row["fault"] for row in json.loads((TINY / name / "faults.json").read_text())]
         assert sorted(listed) == sorted(FAULTS[name])
 
@@ -239,15 +291,23 @@ def test_names_shapes_and_type(name):
         len(weights["token_embd.weight"]),
     )
     norm = {"scale": (T, 1), "normalized": (T, D), "out": (T, D)}
+    both = {"out": (T, D), "out_post": (T, D)}
     attn = {"q": (T, H, E), "k": (T, G, E), "v": (T, G, E), "scores": (H, T, T), "pattern": (H, T, T), "z": (T, H, E)}
-    mlp = {"pre": (T, F), "post": (T, F), "out": (T, D), "out_post": (T, D)}
-    if name == "gpt2":
-        outer = {"pos_embed": (T, D)}
-    else:
-        outer = {}
-        attn |= {"rot_q": (T, H, E), "rot_k": (T, G, E)}
-        mlp |= {"pre_linear": (T, F)}
-    parts = {"ln1": norm, "attn": attn | {"out": (T, D), "out_post": (T, D)}, "ln2": norm, "mlp": mlp}
+    parts = {"ln1": norm, "attn": attn | both, "ln2": norm, "mlp": {"pre": (T, F), "post": (T, F)} | both}
+    outer = {"pos_embed": (T, D)} if name == "gpt2" else {}
+    if name != "gpt2":
+        parts["attn"] |= {"rot_q": (T, H, E), "rot_k": (T, G, E)}
+        parts["mlp"] |= {"pre_linear": (T, F)}
+    if name in ("qwen3", "gemma3"):
+        parts["attn"] |= {"q_norm": (T, H, E), "k_norm": (T, G, E)}
+    if name == "gemma3":
+        parts |= {"ln1_post": norm, "ln2_post": norm}
+    if name == "gpt-oss":
+        X, A = key("expert_count"), key("expert_used_count")
+        parts["attn"] |= {"sink": (H, T)}
+        parts["mlp"] = both
+        parts["moe"] = {"router_logits": (T, X), "expert_indices": (T, A), "expert_weights": (T, A)}
+        parts["moe.experts"] = {"pre": (T, A, F), "pre_linear": (T, A, F), "post": (T, A, F), "out": (T, A, D)}
     expected = {"embed": (T, D), "unembed.out": (T, V), "logits": (T, V)} | outer
     expected |= {f"ln_final.{stage}": shape for stage, shape in norm.items()}
     for i in range(key("block_count")):
@@ -255,12 +315,13 @@ def test_names_shapes_and_type(name):
         expected |= {f"blocks.{i}.{part}.{s}": shape for part, stages in parts.items() for s, shape in stages.items()}
     a = witness.run(metadata, weights, range(T))
     assert {stage: value.shape for stage, value in a.items()} == expected
-    assert all(value.dtype == np.float64 for value in a.values())
+    for stage, value in a.items():
+        assert value.dtype == (np.int64 if stage.endswith("expert_indices") else np.float64), stage
     for i in range(key("block_count")):
         scores, pattern = a[f"blocks.{i}.attn.scores"], a[f"blocks.{i}.attn.pattern"]
         ahead = np.broadcast_to(~np.tri(T, dtype=bool), scores.shape)
         assert (scores[ahead] == -np.inf).all() and (pattern[ahead] == 0).all() and np.isfinite(scores[~ahead]).all()
-        np.testing.assert_allclose(pattern.sum(axis=-1), 1, rtol=1e-15)
+        np.testing.assert_allclose(pattern.sum(axis=-1) + a.get(f"blocks.{i}.attn.sink", 0), 1, rtol=1e-15)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -292,7 +353,9 @@ def test_refusals():
     for extra, words in (
         ({"general.architecture": "mamba"}, "'mamba' has no straight-line model"),
         ({"llama.expert_count": 8}, "expert_count is 8"),
-        ({"llama.rope.scaling.type": "yarn"}, "'yarn'"),
+        ({"llama.rope.scaling.type": "dynamic"}, "'dynamic'"),
+        ({"llama.rope.scaling.type": "longrope"}, "rope_factors_long.weight is missing"),
+        ({"llama.attn_logit_softcapping": 50.0}, "attn_logit_softcapping is set"),
     ):
         with pytest.raises(errors.UnsupportedModelError, match=words):
             witness.run(metadata | extra, weights, [1])

@@ -17,8 +17,8 @@ ALPHA, LIMIT = 1.702, 7.0  # swiglu_alpha, swiglu_limit; files have no key for t
 
 
 def with_sink(scores, sinks):  # [H, T, T], [H] -> pattern [H, T, T], on the sink [H, T]
-    """Softmax over what a token sees and one number more per head, which has no value behind it: rows of the pattern sum
-    to less than 1, and the rest lies on the sink."""
+    """Softmax over what a token sees and one number more per head, which has no value behind it: a row of the pattern
+    sums to less than 1, and the rest lies on the sink."""
     more = np.broadcast_to(sinks[:, None, None], (*scores.shape[:2], 1))
     p = softmax(np.concatenate([scores, more], axis=-1))
     return p[..., :-1], p[..., -1]
@@ -91,7 +91,7 @@ def run(metadata, weights, ids):
         out = a[b + "attn.out"] = a[b + "attn.out_post"] = linear(z.reshape(T, H * E), t + "attn_output")
         x = a[b + "resid_mid"] = x + out
 
-        # Feed-forward: a router picks A of X experts for each token. In the file the norm is named for what precedes it.
+        # Feed-forward: a router picks A of X experts for each token. The file names the norm for what precedes it.
         h = norm(b + "ln2", x, t + "post_attention_norm")
         logits = a[b + "moe.router_logits"] = linear(h, t + "ffn_gate_inp")  # [T, X]
         chosen, amounts = a[b + "moe.expert_indices"], a[b + "moe.expert_weights"] = choose(logits, A)  # [T, A]

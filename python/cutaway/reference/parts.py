@@ -43,8 +43,8 @@ def frequencies(key, weights, r, T, whole=True):
     if "rope_freqs.weight" in weights:
         f = f / np.asarray(weights["rope_freqs.weight"], np.float64)
     if "rope_factors_long.weight" in weights:
-        name = "rope_factors_long.weight" if T > original else "rope_factors_short.weight"
-        f = f / np.asarray(weights[name], np.float64)
+        reach = "long" if original < T else "short"
+        f = f / np.asarray(weights[f"rope_factors_{reach}.weight"], np.float64)
     elif kind == "linear":
         f = f / factor
     elif kind == "yarn":
@@ -56,8 +56,8 @@ def frequencies(key, weights, r, T, whole=True):
 
 
 def rope(x, f, m=1.0):  # [T, heads, E], [r/2] -> [T, heads, E]
-    """Turn the pair (x[j], x[j + r/2]) of the token at position p by p * f[j], and stretch it by m. What lies beyond the
-    first r values passes as it is.  Su et al. 2021, eq. 34."""
+    """Turn the pair (x[j], x[j + r/2]) of the token at position p by p * f[j], and stretch it by m. What lies beyond
+    the first r values passes as it is.  Su et al. 2021, eq. 34."""
     angle = np.arange(len(x))[:, None, None] * f
     cos, sin = m * np.cos(angle), m * np.sin(angle)
     u, v, rest = np.split(x, [len(f), 2 * len(f)], axis=-1)
