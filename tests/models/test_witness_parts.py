@@ -1,5 +1,6 @@
 """The words that the straight-line models share, against numbers known from elsewhere, and what files may leave out."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,9 @@ TINY = Path(__file__).parent.parent / "data" / "tiny"
 IDS = [5, 900, 17, 300, 17, 44, 81] * 12  # longer than both windows
 
 
-@pytest.fixture(scope="module")
-def gemma():
-    file = _core.open_gguf(TINY / "gemma3" / "gemma3-BF16.gguf")
-    return file.metadata, FileWeights(file).all()
-
-
-@pytest.fixture(scope="module")
-def oss():
-    file = _core.open_gguf(TINY / "gpt-oss" / "gpt-oss-MXFP4_MOE.gguf")
+@cache
+def model(name):
+    file = _core.open_gguf(sorted((TINY / name).glob("*.gguf"))[0])
     return file.metadata, FileWeights(file).all()
 
 
@@ -37,11 +32,28 @@ def test_yarn_of_gpt_oss_20b():
     assert m == pytest.approx(1.3465736, abs=5e-8)
     waves = parts.waves(150000.0, 64)
     np.testing.assert_allclose(f, waves * (1 - ramp) + waves / 32 * ramp, rtol=1e-15)
-    assert parts.frequencies((keys | {"rope.scaling.yarn_attn_factor": 0.5}).get, {}, 64, 1)[1] == 0.5
+    keys |= {
+        "rope.scaling.yarn_beta_fast": 8.0,
+        "rope.scaling.yarn_beta_slow": 2.0,
+        "rope.scaling.yarn_attn_factor": 0.5,
+    }
+    f, m = parts.frequencies(keys.get, {}, 64, 1)
+    ramp = parts.yarn_ramp(150000.0, 64, 4096, 8.0, 2.0, True)
+    np.testing.assert_allclose(f, waves * (1 - ramp) + waves / 32 * ramp, rtol=1e-15)
+    assert m == 0.5
 
 
 def test_yarn_with_corners_in_one_place():
     assert parts.yarn_ramp(1e4, 8, 6, 32.0, 1.0, True).tolist() == [0, 1, 1, 1]  # both at 0
+
+
+def test_long_factors_begin_beyond_the_original_context():
+    keys = {"rope.scaling.original_context_length": 12, "rope.scaling.attn_factor": 1.25}
+    factors = {"rope_factors_short.weight": [2.0, 3.0], "rope_factors_long.weight": [4.0, 5.0]}
+    for T, expected in ((12, [2, 3]), (13, [4, 5])):
+        f, m = parts.frequencies(keys.get, factors, 4, T)
+        np.testing.assert_allclose(parts.waves(10000.0, 4) / f, expected, rtol=1e-15)
+        assert m == 1.25
 
 
 def test_who_sees_whom():
@@ -85,32 +97,47 @@ def test_scale_of_gemma3_27b():
     assert gemma3.score_scale((keys | {"attention.scale": 0.3}).get, 32, 128) == 0.3
 
 
-def changed(model, keys, drop=()):
-    metadata, weights = model
+def changed(name, keys, drop=()):
+    metadata, weights = model(name)
     metadata = {key: value for key, value in (metadata | keys).items() if key not in drop}
     return witness.run(metadata, weights, IDS)
 
 
-def test_what_gemma3_files_leave_out(gemma):
-    sound = changed(gemma, {})["logits"]
+def test_what_gemma3_files_leave_out():
+    sound = changed("gemma3", {})["logits"]
     usual = [i % 6 != 5 for i in range(7)]
     for keys in ({"attention.sliding_window_pattern": 6}, {"attention.sliding_window_pattern": usual}):
-        np.testing.assert_array_equal(changed(gemma, {"gemma3." + k: v for k, v in keys.items()})["logits"], sound)
-    np.testing.assert_array_equal(changed(gemma, {}, {"gemma3.rope.freq_base_swa"})["logits"], sound)
+        np.testing.assert_array_equal(changed("gemma3", {"gemma3." + k: v for k, v in keys.items()})["logits"], sound)
+    np.testing.assert_array_equal(changed("gemma3", {}, {"gemma3.rope.freq_base_swa"})["logits"], sound)
     # No window: every layer sees all, and turns as the sixth does.
-    open_ = changed(gemma, {"gemma3.attention.sliding_window": 0})["logits"]
-    np.testing.assert_array_equal(open_, changed(gemma, {"gemma3.attention.sliding_window_pattern": 1})["logits"])
+    open_ = changed("gemma3", {"gemma3.attention.sliding_window": 0})["logits"]
+    np.testing.assert_array_equal(open_, changed("gemma3", {"gemma3.attention.sliding_window_pattern": 1})["logits"])
     assert np.abs(open_ - sound).max() > 1
 
 
-def test_soft_cap(gemma):
-    a = changed(gemma, {"gemma3.final_logit_softcapping": 5.0})
+def test_soft_cap():
+    a = changed("gemma3", {"gemma3.final_logit_softcapping": 5.0})
     np.testing.assert_allclose(a["logits"], 5 * np.tanh(a["unembed.out"] / 5), rtol=1e-15)
     assert np.abs(a["unembed.out"]).max() > 10
 
 
-def test_what_gpt_oss_files_leave_out(oss):
-    sound = changed(oss, {})["logits"]
+def test_what_gpt_oss_files_leave_out():
+    sound = changed("gpt-oss", {})["logits"]
     betas = {f"gpt-oss.rope.scaling.yarn_beta_{which}" for which in ("fast", "slow")}
-    np.testing.assert_array_equal(changed(oss, {}, betas)["logits"], sound)
-    np.testing.assert_array_equal(changed(oss, {"gpt-oss.attention.sliding_window_pattern": 2})["logits"], sound)
+    np.testing.assert_array_equal(changed("gpt-oss", {}, betas)["logits"], sound)
+    np.testing.assert_array_equal(changed("gpt-oss", {"gpt-oss.attention.sliding_window_pattern": 2})["logits"], sound)
+
+
+@pytest.mark.parametrize("name", ["qwen2", "qwen3", "phi3", "gemma3", "gpt-oss"])
+def test_heads_that_turn_in_part(name):
+    a = changed(name, {f"{name}.rope.dimension_count": 8})
+    for x in "qk":
+        before = a.get(f"blocks.1.attn.{x}_norm", a[f"blocks.1.attn.{x}"])
+        same = (a[f"blocks.1.attn.rot_{x}"] == before)[1:].all(axis=(0, 1))
+        assert same.tolist() == [False] * 8 + [True] * (len(same) - 8)
+
+
+def test_window_of_phi3():
+    a = changed("phi3", {"phi3.attention.sliding_window": 5})
+    for i in range(4):
+        np.testing.assert_array_equal(np.isfinite(a[f"blocks.{i}.attn.scores"][1]), parts.visible(len(IDS), 5))

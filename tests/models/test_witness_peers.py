@@ -50,7 +50,7 @@ def common(rng, L=3):
 
 def stretch(rng, kind):
     """(rope_parameters, metadata) of one way to stretch positions; llama3 has a tensor instead of keys."""
-    base, factor, original = (float(rng.choice(n)) for n in ((300, 3000, 1e4), (1.5, 4, 8), (12, 20, 40)))
+    base, factor, original = (float(rng.choice(n)) for n in ((4, 300, 1e4), (1.5, 4, 8), (12, 20, 40)))
     rope, metadata = {"rope_type": kind, "rope_theta": base}, {"rope.freq_base": base}
     if kind != "default":
         rope["factor"] = factor
@@ -324,4 +324,4 @@ def test_random_models(kind, draw):
     for stage, expected in theirs(kind, model, ids).items():
         expected = expected.numpy().reshape(ours[stage].shape)
         worst = np.abs(ours[stage] - expected).max() / np.abs(expected).max()
-        assert worst < 1.2e-13, (stage, worst)  # worst seen in 250 draws: gemma3 3.4e-14, gpt-oss 1.8e-14, others 6e-15
+        assert worst < 1.2e-13, (stage, worst)  # worst seen in 250 draws: gemma3 3.4e-14, gpt-oss 1.8e-14, others 8e-15
