@@ -137,7 +137,12 @@ def test_heads_that_turn_in_part(name):
         assert same.tolist() == [False] * 8 + [True] * (len(same) - 8)
 
 
-def test_window_of_phi3():
-    a = changed("phi3", {"phi3.attention.sliding_window": 5})
-    for i in range(4):
-        np.testing.assert_array_equal(np.isfinite(a[f"blocks.{i}.attn.scores"][1]), parts.visible(len(IDS), 5))
+@pytest.mark.parametrize("name, which", [("phi3", None), ("qwen2", [0, 1, 0, 1]), ("qwen3", [1, 1, 0, 0])])
+def test_windows(name, which):
+    keys = {f"{name}.attention.sliding_window": 5}
+    if which:
+        keys[f"{name}.attention.sliding_window_pattern"] = [bool(w) for w in which]
+    a = changed(name, keys)
+    for i, w in enumerate(which or [1] * 4):
+        seen = np.isfinite(a[f"blocks.{i}.attn.scores"][1])
+        np.testing.assert_array_equal(seen, parts.visible(len(IDS), 5 if w else 0))

@@ -50,7 +50,7 @@ def run(metadata, weights, ids):
     r, window = key("rope.dimension_count", E), key("attention.sliding_window", 0)
     far = (*frequencies(key, weights, r, T), visible(T))
     near = (waves(key("rope.freq_base_swa", 10000.0), r), 1.0, visible(T, window))
-    pattern = key("attention.sliding_window_pattern", 6)
+    which = key("attention.sliding_window_pattern", 6)
 
     a: dict[str, np.ndarray] = {}  # what this gives back
 
@@ -68,7 +68,7 @@ def run(metadata, weights, ids):
 
     for i in range(L):
         b, t = f"blocks.{i}.", f"blk.{i}."
-        f, m, seen = near if window and windowed(i, pattern) else far
+        f, m, seen = near if window and windowed(i, which) else far
         a[b + "resid_pre"] = x
 
         # Attention. Every head of q and k is a row to be normed, all with one gain.

@@ -55,7 +55,7 @@ def run(metadata, weights, ids):
     T, G, A = len(ids), key("attention.head_count_kv", H), key("expert_used_count")
     E = key("attention.key_length", key("embedding_length") // H)
     f, m = frequencies(key, weights, key("rope.dimension_count", E), T, whole=False)
-    window, pattern = key("attention.sliding_window"), key("attention.sliding_window_pattern", 2)
+    window, which = key("attention.sliding_window"), key("attention.sliding_window_pattern", 2)
 
     a: dict[str, np.ndarray] = {}  # what this gives back
 
@@ -84,7 +84,7 @@ def run(metadata, weights, ids):
         v = a[b + "attn.v"] = linear(h, t + "attn_v").reshape(T, G, E)
         q, k = a[b + "attn.rot_q"], a[b + "attn.rot_k"] = rope(q, f, m), rope(k, f, m)
         scores = by_head(q) @ by_head(share(k, H)).swapaxes(1, 2) / np.sqrt(E)  # [H, T, T]
-        seen = visible(T, window if windowed(i, pattern) else 0)
+        seen = visible(T, window if windowed(i, which) else 0)
         scores = a[b + "attn.scores"] = np.where(seen, scores, -np.inf)
         a[b + "attn.pattern"], a[b + "attn.sink"] = with_sink(scores, w(t + "attn_sinks.weight"))
         z = a[b + "attn.z"] = by_head(a[b + "attn.pattern"] @ by_head(share(v, H)))  # [T, H, E]

@@ -49,9 +49,11 @@ def frequencies(key, weights, r, T, whole=True):
         f = f / factor
     elif kind == "yarn":
         fast, slow = key("rope.scaling.yarn_beta_fast", 32.0), key("rope.scaling.yarn_beta_slow", 1.0)
-        ramp = yarn_ramp(base, r, original, fast, slow, whole)
+        ramp = yarn_ramp(base, r, original, fast, slow, key("rope.scaling.yarn_truncate", whole))
         f = f * (1 - ramp) + f / factor * ramp
-        m *= key("rope.scaling.yarn_attn_factor", 0.1 * np.log(max(factor, 1)) + 1)  # Peng et al., eq. 22
+        # Peng et al., eq. 22, unless it is said, by our reader of folders or by llama.cpp's converter.
+        said = key("rope.scaling.attention_factor", key("rope.scaling.yarn_attn_factor", None))
+        m *= 0.1 * np.log(max(factor, 1)) + 1 if said is None else said
     return f, m
 
 
@@ -78,9 +80,9 @@ def visible(T, window=0):  # -> [query, key]
     return (distance >= 0) & (distance < (window or T))
 
 
-def windowed(i, pattern):
-    """Whether layer i sees a window only: `pattern` says it of each layer, or is P, and every P-th layer sees all."""
-    return bool(pattern[i]) if np.ndim(pattern) else i % pattern < pattern - 1
+def windowed(i, which):
+    """Whether layer i has a window: `which` says it of each layer, or is P, and every P-th layer sees all."""
+    return bool(which[i]) if np.ndim(which) else i % which < which - 1
 
 
 def softmax(x):  # over the last axis; -inf gives 0

@@ -9,7 +9,7 @@ Axes: T tokens, D model width, H query heads, G key/value heads, E head width, F
 
 import numpy as np
 
-from cutaway.reference.parts import by_head, frequencies, rms_norm, rope, share, silu, softmax, visible
+from cutaway.reference.parts import by_head, frequencies, rms_norm, rope, share, silu, softmax, visible, windowed
 
 
 def run(metadata, weights, ids):
@@ -23,6 +23,7 @@ def run(metadata, weights, ids):
     T, G = len(ids), key("attention.head_count_kv", H)
     E = key("attention.key_length", key("embedding_length") // H)
     f, m = frequencies(key, weights, key("rope.dimension_count", E), T)
+    window, which = key("attention.sliding_window", 0), key("attention.sliding_window_pattern", 1)  # usually none
 
     a: dict[str, np.ndarray] = {}  # what this gives back
 
@@ -50,7 +51,8 @@ def run(metadata, weights, ids):
         k = a[b + "attn.k_norm"] = rms_norm(k, w(t + "attn_k_norm.weight"), eps)[-1]
         q, k = a[b + "attn.rot_q"], a[b + "attn.rot_k"] = rope(q, f, m), rope(k, f, m)
         scores = by_head(q) @ by_head(share(k, H)).swapaxes(1, 2) / np.sqrt(E)  # [H, T, T]
-        scores = a[b + "attn.scores"] = np.where(visible(T), scores, -np.inf)
+        seen = visible(T, window if windowed(i, which) else 0)
+        scores = a[b + "attn.scores"] = np.where(seen, scores, -np.inf)
         pattern = a[b + "attn.pattern"] = softmax(scores)
         z = a[b + "attn.z"] = by_head(pattern @ by_head(share(v, H)))  # [T, H, E]
         out = a[b + "attn.out"] = a[b + "attn.out_post"] = linear(z.reshape(T, H * E), t + "attn_output")
