@@ -137,7 +137,9 @@ def test_heads_that_turn_in_part(name):
         assert same.tolist() == [False] * 8 + [True] * (len(same) - 8)
 
 
-@pytest.mark.parametrize("name, which", [("phi3", None), ("qwen2", [0, 1, 0, 1]), ("qwen3", [1, 1, 0, 0])])
+@pytest.mark.parametrize(
+    "name, which", [("phi3", None), ("qwen2", [0, 1, 0, 1]), ("qwen3", [1, 1, 0, 0]), ("gpt-oss", [0, 1, 1, 0])]
+)
 def test_windows(name, which):
     keys = {f"{name}.attention.sliding_window": 5}
     if which:
