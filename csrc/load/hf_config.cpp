@@ -6,7 +6,6 @@
 //   attention.sliding_window_pattern      bool[]  one per layer, true: windowed (llama.cpp reads this form too)
 //   attn_logit_softcapping                f32     gemma3, where configured
 //   rope.scaling.yarn_truncate            bool    whether the ends of YaRN's ramp are rounded
-//   rope.scaling.attention_factor         f64     what cos and sin are multiplied by, where config.json says it
 #include <algorithm>
 #include <cmath>
 

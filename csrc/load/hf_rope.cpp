@@ -89,8 +89,10 @@ std::vector<float> factors(const HfObject& parameters, const std::string& key, i
 void read_longrope(const HfObject& config, const Rope& rope, int64_t width, HfConfig& c, File& file) {
   c.rope_factors_long = factors(rope.parameters, "long_factor", width);
   c.rope_factors_short = factors(rope.parameters, "short_factor", width);
-  const auto original = static_cast<double>(original_context(config, c, rope.parameters));
-  if (original < 2) config.wrong("original_max_position_embeddings", "1", "at least 2");
+  const int64_t context = original_context(config, c, rope.parameters);
+  if (context < 2) config.wrong("original_max_position_embeddings", std::to_string(context), "at least 2");
+  put_u32(file, c.arch + ".rope.scaling.original_context_length", context);
+  const auto original = static_cast<double>(context);
   const double stretch = rope.parameters.number("factor", static_cast<double>(c.context) / original);
   const double said = rope.parameters.number("attention_factor",
                                              stretch > 1 ? std::sqrt(1 + std::log(stretch) / std::log(original)) : 1.0);
@@ -110,10 +112,14 @@ void read_yarn(const HfObject& config, const Rope& rope, HfConfig& c, File& file
   put_f32(file, a + "yarn_beta_fast", p.number("beta_fast", 32.0));
   put_f32(file, a + "yarn_beta_slow", p.number("beta_slow", 1.0));
   put_bool(file, a + "yarn_truncate", p.flag("truncate", !bare));
-  const auto scale = [&](double m) { return factor <= 1 ? 1.0 : 0.1 * m * std::log(factor) + 1; };
-  if (p.get("attention_factor")) put_f64(file, a + "attention_factor", p.number("attention_factor", {}));
+  if (factor < 1) p.wrong("factor", std::to_string(factor), "at least 1");
+  // GGUF's attn_factor multiplies YaRN's own 0.1 ln(factor) + 1, attention_factor stands for both.
+  const auto own = [&](double m) { return 0.1 * m * std::log(factor) + 1; };
+  double said = own(1);
+  if (p.get("attention_factor")) said = p.number("attention_factor", {});
   else if (p.get("mscale") && p.get("mscale_all_dim"))
-    put_f64(file, a + "attention_factor", scale(p.number("mscale", {})) / scale(p.number("mscale_all_dim", {})));
+    said = own(p.number("mscale", {})) / own(p.number("mscale_all_dim", {}));
+  if (said != own(1)) put_f32(file, a + "attn_factor", said / own(1));
 }
 
 }  // namespace
@@ -128,8 +134,7 @@ void read_hf_rope(const HfObject& config, int64_t width, HfConfig& c, File& file
   const std::string supported = a == "phi3"      ? "default, longrope"
                                 : a == "gemma3"  ? "default, linear"
                                 : a == "gpt-oss" ? "default, yarn"
-                                : a == "llama"   ? "default, linear, llama3, yarn"
-                                                 : "default, linear, yarn";
+                                                 : "default, linear, llama3, longrope, yarn";
   if ((", " + supported + ",").find(", " + rope.type + ",") == std::string::npos)
     rope.parameters.unsupported("rope_type", printable(rope.type), supported);
   if (a != "phi3")

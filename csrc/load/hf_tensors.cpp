@@ -94,10 +94,8 @@ class Mapper {
     if (K % mxfp4_block) wrong(from + "_blocks", axes, "rows that are a multiple of 32");
     const StoredTensor& blocks = find(from + "_blocks", {axes[0], N, groups, 16});
     const StoredTensor& scales = find(from + "_scales", {axes[0], N, groups});
-    if (blocks.dtype != "U8" || scales.dtype != "U8") {
-      refused_.push_back(blocks.name + " (" + blocks.dtype + ")");
-      return;
-    }
+    for (const StoredTensor* t : {&blocks, &scales})
+      if (t->dtype != "U8") refuse(*t);
     const auto row = [=](int64_t r) { return r / (N / step) * N + r % (N / step) * step + first; };
     add(name, mxfp4_type, {axes[0], N / step, K}, blocks, made_mxfp4(source(blocks), source(scales), groups, row));
   }
@@ -121,7 +119,7 @@ class Mapper {
       throw Error(
           "UnsupportedModelError",
           at() + std::to_string(refused_.size()) + " tensors are of a type that we do not compute with: " + list +
-              (refused_.size() > 4 ? ", ..." : "") + "; expected F32, F16 or BF16",
+              (refused_.size() > 4 ? ", ..." : "") + "; expected F32, F16 or BF16, and U8 for mxfp4",
           "convert the model to bfloat16", {{"path", c.path}, {"tensors", static_cast<int64_t>(refused_.size())}});
     }
     int64_t count = 0;
@@ -155,10 +153,11 @@ class Mapper {
     return t;
   }
 
+  void refuse(const StoredTensor& t) { refused_.push_back(printable(t.name) + " (" + t.dtype + ")"); }
+
   const StoredTensor& floats(const std::string& name, const Axes& axes) {
     const StoredTensor& t = find(name, axes);
-    if (t.dtype != "F32" && t.dtype != "F16" && t.dtype != "BF16")
-      refused_.push_back(printable(t.name) + " (" + t.dtype + ")");
+    if (t.dtype != "F32" && t.dtype != "F16" && t.dtype != "BF16") refuse(t);
     return t;
   }
 
