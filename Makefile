@@ -19,7 +19,7 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER := ccache
 endif
 
-.PHONY: help demo test test-peers peers test-cuda sanitize lint format bench wheel dev clean
+.PHONY: help demo test test-peers peers test-cuda mutants sanitize lint format bench wheel dev clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -43,6 +43,9 @@ test-cuda: $(VENV)/.test $(VENV)/.smollm2  ## on a machine with an NVIDIA GPU: C
 	for tool in memcheck racecheck initcheck synccheck; do \
 	  PYTHONPATH=build/cuda/site compute-sanitizer --tool $$tool --error-exitcode 9 \
 	    $(py) -m pytest -m cuda -k small tests/cuda || exit 1; done
+
+mutants: $(VENV)/.dev  ## plant ARGS="kernels/rope -n 20" small faults in kernels, one at a time: which would no test find?
+	$(py) tools/mutate.py $(ARGS)
 
 # With gcc the leak check stays off: it counts what the interpreter and NumPy never free at exit.
 sanitize: $(VENV)/.test $(VENV)/.smollm2  ## CPU tests under AddressSanitizer and UBSan

@@ -73,6 +73,18 @@ float positive_eps(const Call& call) {
                                    ", expected a positive float32, at least 1.2e-38");
 }
 
+constexpr size_t kScratchGuard = 64;  // bytes behind every scratch
+constexpr std::byte kScratchPoison{0xff};  // four of them are a NaN
+
+void poison_scratch(std::byte* scratch, size_t bytes) {
+  std::fill(scratch, scratch + bytes + kScratchGuard, kScratchPoison);
+}
+
+void check_scratch(const Call& call, const std::byte* scratch, size_t bytes) {
+  if (std::any_of(scratch + bytes, scratch + bytes + kScratchGuard, [](std::byte b) { return b != kScratchPoison; }))
+    throw Error("InternalError", std::string(call.who) + " wrote behind its scratch of " + std::to_string(bytes) + " bytes");
+}
+
 std::byte* thread_scratch(size_t bytes) {
   struct Memory {
     std::byte* data = nullptr;
@@ -80,9 +92,9 @@ std::byte* thread_scratch(size_t bytes) {
     ~Memory() { std::free(data); }
   };
   thread_local Memory memory;
-  if (memory.bytes < bytes) {
+  if (memory.bytes < bytes + kScratchGuard) {
     std::free(memory.data);
-    memory.bytes = (bytes + 4095) / 4096 * 4096;
+    memory.bytes = (bytes + kScratchGuard + 4095) / 4096 * 4096;
     memory.data = static_cast<std::byte*>(std::aligned_alloc(64, memory.bytes));
     if (!memory.data) {
       memory.bytes = 0;

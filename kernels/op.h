@@ -34,6 +34,7 @@ struct Call {
   Tensor out;
   const Attributes* attributes = nullptr;
   bool host = true;  // whether the tensors lie in memory that bind can read: only then it looks at ids and positions
+  bool guarded = false;  // tests: scratch begins as NaN, and no byte behind it may change
 
   double number(std::string_view name, double fallback) const {
     for (const auto& [key, value] : *attributes)
@@ -80,6 +81,10 @@ const Op* find_op(std::string_view name);  // null: there is none
 // At least `bytes` of 64-byte aligned memory that belongs to the calling thread, kept between calls.
 std::byte* thread_scratch(size_t bytes);
 
+// For guarded calls: what an earlier call left in scratch must not stand in for what this one forgets to write.
+void poison_scratch(std::byte* scratch, size_t bytes);
+void check_scratch(const Call& call, const std::byte* scratch, size_t bytes);  // raises InternalError
+
 [[noreturn]] inline void shape_error(const Call& call, const std::string& message) {
   throw Error("ShapeError", std::string(call.who) + ": " + message);
 }
@@ -117,7 +122,10 @@ Op make_op(const char* name, std::vector<const char*> reads, std::vector<const c
     const Args args = checked(call);
     size_t scratch = args.scratch_bytes();
     pool.parallel_for(args.units(), [&](int64_t begin, int64_t end, int) {
-      Kernels[kernel].run(args, begin, end, scratch ? thread_scratch(scratch) : nullptr);
+      std::byte* memory = scratch ? thread_scratch(scratch) : nullptr;
+      if (call.guarded && memory) poison_scratch(memory, scratch);
+      Kernels[kernel].run(args, begin, end, memory);
+      if (call.guarded && memory) check_scratch(call, memory, scratch);
     });
   };
   static_assert(std::is_trivially_copyable_v<Args>, "a CUDA launch takes it by value");

@@ -262,6 +262,7 @@ py::array_t<float> run_op(const std::string& name, const py::sequence& reads, co
   if (cuda) return run_cuda(op, read_arrays, weight_arrays, numbers, target, guard);
   const auto read_tensors = tensors(read_arrays), weight_tensors = tensors(weight_arrays);
   Call call{.who = op.name, .reads = read_tensors, .weights = weight_tensors, .out = {}, .attributes = &numbers};
+  call.guarded = guard;
   const Shape shape = op.shape(call);
   py::array_t<float> out(std::vector<py::ssize_t>(shape.axes.begin(), shape.axes.begin() + shape.rank));
   const size_t elements = static_cast<size_t>(shape.elements());

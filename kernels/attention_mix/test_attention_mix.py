@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cutaway import errors, ops
+from cutaway import _core, errors, ops
 from cutaway.testing import Case, check_kernel
 
 SHAPES = [  # T, S, H, G, E
@@ -60,6 +60,14 @@ def test_one_position_is_its_value():
     pattern = np.zeros((1, 4, 30), np.float32)
     pattern[..., 11] = 1
     np.testing.assert_array_equal(ops.attention_mix(pattern, values)[0], np.repeat(values[11], 2, axis=0))
+
+
+@pytest.mark.parametrize("target", _core.targets())
+def test_every_f16_value(target):  # a pattern of one position shows its values as they are
+    values = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(64, 1, 1024)
+    for width in (1024, 1023):  # by whole vectors, and with a tail
+        z = ops.attention_mix(np.eye(64, dtype=np.float32)[:, None], values[..., :width].copy(), target=target)
+        np.testing.assert_array_equal(z, values[..., :width].astype(np.float32))
 
 
 def test_refusals():

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from cutaway import errors, ops
+from cutaway import _core, errors, ops
 from cutaway.kernels.formats import format as formats
 from cutaway.kernels.matmul import matmul as definition
 from cutaway.kernels.quantize_q8 import quantize_q8
-from cutaway.testing import Case, assert_agrees, check_kernel, units_off
+from cutaway.testing import Case, check_kernel, units_off
 
 CODED = [name for name in formats.names() if formats.module(name).BLOCK > 1]
 PLAIN = [name for name in formats.names() if formats.module(name).BLOCK == 1]
@@ -36,17 +36,12 @@ def test_float_activations(name):
 
 @pytest.mark.parametrize("name", CODED)
 def test_rounded_activations(name):
-    w = weight(name, 35, 768)
-    for T in (1, 2, 3, 8, 11):
-        blocks = quantize_q8.reference(activations(T, 768))
-        expected = definition.reference(blocks, w)
-        magnitude = definition.magnitude(blocks, w, spread=w.spread)
-        bits = set()
-        for kernel in ops.kernels("matmul", "cpu"):
-            y = ops.matmul(blocks, w, target=kernel.split("/")[1])
-            assert_agrees(y, expected, magnitude, definition.UNITS, f"{name} {kernel} T={T}")
-            bits.add(y.tobytes())
-        assert len(bits) == 1, f"{name}: targets differ in their bits"
+    cases = [
+        Case(f"{name} T={T} N={N}", (quantize_q8.reference(activations(T, 768)),), (weight(name, N, 768), bias))
+        for T, N in ((1, 1), (2, 16), (3, 17), (8, 35), (11, 33))
+        for bias in (None, np.linspace(-3, 3, N, dtype=np.float32))
+    ]
+    check_kernel("matmul", cases)
 
 
 @pytest.mark.parametrize("name", ["q4_1", "q6_k", "f16"])
@@ -64,6 +59,14 @@ def test_packed_rows_are_the_stored_values(name):
     w = weight(name, 19, 512)
     for n in range(19):
         assert w.packed.row(n).tobytes() == w.values[n].tobytes()
+
+
+@pytest.mark.parametrize("name", ["f16", "bf16"])
+@pytest.mark.parametrize("target", _core.targets())
+def test_every_half_float(name, target):
+    raw = np.arange(2**16, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
+    w = ops.Stored(name, raw)
+    np.testing.assert_array_equal(ops.matmul(np.ones((1, 1), np.float32), w, target=target)[0], w.values[:, 0])
 
 
 def test_row_v_gives_logit_v():

@@ -6,7 +6,7 @@ Also a pytest plugin (`pytest -p cutaway.testing --target avx2` forces a CPU tar
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +63,8 @@ def check_kernel(op: str, cases: Iterable[Case], targets: Iterable[str] | None =
     """Asks every kernel of an op everything, over all cases; returns the worst error seen, in units.
 
     Each output agrees with the reference within the op's UNITS; all targets and both 1 and 2 threads give the same
-    bits; every element is written and nothing beside them; inputs need no alignment; and no input is changed.
+    bits; every element is written and nothing beside them; inputs need no alignment and what lies around them (NaN)
+    is not used, nor what earlier calls left in scratch; and no input is changed.
     targets: those to run; default: the CPU target that CUTAWAY_TARGET forces, or all of the CPU that run here.
     """
     from cutaway import _core, ops
@@ -75,14 +76,13 @@ def check_kernel(op: str, cases: Iterable[Case], targets: Iterable[str] | None =
     worst = 0.0
     for case in cases:
         call = (*case.reads, *case.weights)
-        with np.errstate(all="ignore"):
-            expected = definition.reference(*call, **case.attributes)
-            magnitude = definition.magnitude(*call, **case.attributes)
+        expected, magnitude = expectation(op, case.reads, case.weights, case.attributes)
         first: np.ndarray | None = None
         for target in chosen:
             for threads, shift in ((1, 0), (2, 1), (1, 2), (1, 3)):
                 reads, weights = _misaligned(case.reads, shift), _misaligned(case.weights, shift)
                 out = _core.run_op(op, reads, weights, case.attributes, target, threads, guard=True)
+                out = out.view(expected.dtype) if expected.dtype == np.uint32 else out
                 who = f"{op}/{target} {case.name}, {threads} threads, inputs {shift} floats off alignment"
                 for name, given, now in zip(ops.arguments(op), call, (*reads, *weights), strict=False):
                     assert not isinstance(given, np.ndarray) or given.tobytes() == now.tobytes(), (
@@ -96,6 +96,27 @@ def check_kernel(op: str, cases: Iterable[Case], targets: Iterable[str] | None =
     return worst
 
 
+def expectation(
+    op: str, reads: Sequence[Any], weights: Sequence[Any], attributes: dict[str, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a call of an op should give, by its reference, and the magnitude of each element. What is not floats (the
+    blocks of quantize_q8) comes as its 32-bit words, uint32, of which each has to be right."""
+    from cutaway import ops
+    from cutaway.kernels.quantize_q8 import quantize_q8
+
+    definition = ops.definition(op)
+    with np.errstate(all="ignore"):
+        expected = definition.reference(*reads, *weights, **attributes)
+        if expected.dtype == quantize_q8.BLOCK:
+            words = np.ascontiguousarray(expected).view(np.uint32).reshape(*expected.shape, -1)
+            return words, np.ones(words.shape)
+        extra: dict[str, Any] = {}
+        if getattr(reads[0], "dtype", None) == quantize_q8.BLOCK:  # a weight's code and minimum are multiplied apart
+            spreads = tuple(w.spread for w in weights if isinstance(w, ops.Stored))
+            extra["spread"] = spreads if len(spreads) > 1 else spreads[0]
+        return expected, definition.magnitude(*reads, *weights, **attributes, **extra)
+
+
 def _assert_same_bits(a: np.ndarray, b: np.ndarray, message: str) -> None:
     """Equal bit for bit, but for the payload of NaN, which IEEE 754 leaves open."""
     assert a.shape == b.shape, message
@@ -106,13 +127,13 @@ def _assert_same_bits(a: np.ndarray, b: np.ndarray, message: str) -> None:
 
 
 def _misaligned(arrays: Iterable[Any], shift: int) -> list[Any]:
-    """Copies whose data begin `shift` elements after a 64-byte boundary."""
+    """Copies whose data begin `shift` elements after a 64-byte boundary, with NaN around them."""
     out: list[Any] = []
     for array in arrays:
         if not isinstance(array, np.ndarray) or array.dtype.kind == "V":  # none, or laid out already
             out.append(getattr(array, "packed", array))
             continue
-        room = np.zeros(array.nbytes + 64 + shift * array.itemsize, np.uint8)
+        room = np.full(array.nbytes + 128 + shift * array.itemsize, 0xFF, np.uint8)  # NaN, as floats
         begin = -room.ctypes.data % 64 + shift * array.itemsize
         view = room[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
         view[...] = array
