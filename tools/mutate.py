@@ -1,8 +1,8 @@
 """Which faults of a kernel would nobody notice? Plants small ones in kernels/, one at a time, and sees who finds them.
 
     .venv/bin/python tools/mutate.py kernels/rope kernels/row.h -n 20 --seed 1
-    .venv/bin/python tools/mutate.py kernels/rope --judge probe       # what `cutaway probe` alone would find; compare: and
-                                                                      # which stage `cutaway compare` names
+    .venv/bin/python tools/mutate.py kernels/rope --judge probe       # what `cutaway probe` alone would find
+    .venv/bin/python tools/mutate.py kernels/rope --judge compare     # which stage `cutaway compare` would name
 
 Works on a copy of the tree with a build of its own (build/mutants/), so nothing here can be left broken. Each mutation
 changes one place by one rule below, on all CPU targets or, in files compiled once per target, on one of them; what
