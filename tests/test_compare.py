@@ -206,6 +206,26 @@ def test_probe_on_captured_inputs(model):
     assert report and len({r.stage for r in report.rows}) > 3
 
 
+@pytest.mark.parametrize(
+    "fault, seen", [("two threads", "[3, 577], 2 threads"), ("tail", "[3, 577]"), ("guard", "[1, 64]")]
+)
+def test_probe_tries_threads_and_tails_and_reads_the_guards(fault, seen, monkeypatch):
+    run_op = ct.ops._core.run_op
+
+    def faulty(op, reads, weights, attributes, target, threads, guard):
+        out = run_op(op, reads, weights, attributes, target, threads, guard)
+        if fault == "guard":
+            raise ct.errors.InternalError("gelu/scalar left element 3 of its output unwritten")
+        if out.shape[-1] % 16 and (threads == 2 or fault == "tail"):
+            out[-1, -1] *= np.float32(1.01)
+        return out
+
+    monkeypatch.setattr(ct.ops._core, "run_op", faulty)
+    report = ct.probe("gelu/scalar")
+    assert not report and report.first.stage.startswith(seen) and report.first.kernel == "gelu/scalar"
+    assert fault != "guard" or "left element 3" in report.first.stage
+
+
 def test_probe_refuses():
     with pytest.raises(ct.errors.ArgumentError, match="there is no op"):
         ct.probe("rms_nrom")

@@ -43,6 +43,7 @@ def cases():
             broken = q.copy()
             broken[0, 0, E // 2] = value
             yield Case(f"{name} one {value}", (broken, keys, values), (), attributes)
+    yield Case("more queries than CUDA has rows of scratch", inputs(150, 160, 9, 3, 33), (), {"scale": 0.2})
 
 
 def test_every_kernel():

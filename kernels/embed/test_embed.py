@@ -7,11 +7,24 @@ from cutaway.kernels.formats import format as formats
 from cutaway.testing import Case, check_kernel
 
 
-@pytest.mark.parametrize("name", formats.names())
-def test_rows(name):
+def cases():
     rng = np.random.default_rng(0)
-    w = ops.Stored(name, formats.module(name).pack(rng.standard_normal((37, 256)).astype(np.float32)))
-    check_kernel("embed", [Case(name, (np.array([0, 36, 15, 16, 17, 0], np.int32),), (w,))])
+    for name in formats.names():
+        for D in (256, 33) if formats.module(name).BLOCK == 1 else (256,):
+            w = ops.Stored(name, formats.module(name).pack(rng.standard_normal((37, D)).astype(np.float32)))
+            for ids in ([0, 36, 15, 16, 17, 0], [36], range(36, 3, -1)):
+                yield Case(f"{name} T={len(ids)} D={D}", (np.array(ids, np.int32),), (w,))
+
+
+def test_every_kernel():
+    check_kernel("embed", cases())
+
+
+def test_every_scale_is_kept():  # float16 in the file and in the packed layout: subnormal, infinite, NaN
+    raw = np.random.default_rng(0).integers(0, 256, (2**16, 34), dtype=np.uint8)
+    raw[:, :2] = np.arange(2**16, dtype=np.uint16)[:, None].view(np.uint8)
+    w = ops.Stored("q8_0", raw)
+    np.testing.assert_array_equal(ops.embed(np.arange(2**16, dtype=np.int32), w), w.values)
 
 
 @pytest.mark.parametrize("bad", [-1, 37, 2**31 - 1])

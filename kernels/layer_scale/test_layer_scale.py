@@ -27,6 +27,11 @@ def test_eps_must_be_a_positive_float32(eps):
         ops.layer_scale(np.ones((1, 4), np.float32), eps=eps)
 
 
+@pytest.mark.parametrize("eps", [np.finfo(np.float32).tiny, np.finfo(np.float32).max])
+def test_the_smallest_and_the_largest_eps(eps):
+    assert ops.layer_scale(np.zeros((1, 4), np.float32), eps=float(eps)) == np.sqrt(np.float32(eps))
+
+
 def test_rows_must_have_elements():
     with pytest.raises(errors.ShapeError, match=r"x is \[2, 0\]"):
         ops.layer_scale(np.ones((2, 0), np.float32))

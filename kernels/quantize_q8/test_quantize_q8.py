@@ -13,6 +13,9 @@ def cases():
         yield from non_finite_rows(width)
     tiny = np.full((1, 32), 2.0**-149, np.float32)
     yield "smallest subnormal", tiny
+    smallest = np.full((2, 32), 127 * 2.0**-126, np.float32)  # whose d is the smallest normal, and the one below it
+    smallest[1] = np.nextafter(smallest[1], np.float32(0))
+    yield "smallest d", smallest
     yield "largest", np.full((1, 32), np.finfo(np.float32).max, np.float32)
     yield "ties", (np.arange(64, dtype=np.float32).reshape(1, 64) + np.float32(0.5)) * np.float32(127 / 63.5)
 

@@ -16,7 +16,7 @@ from cutaway.testing import Case, check_kernel
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 PRODUCTS = ("matmul", "gated_matmul")
-OTHERS = {"formats", "quantize_q8", "embed", *PRODUCTS}
+OTHERS = {"formats", "quantize_q8", *PRODUCTS}
 WITH_CASES = sorted(p.parent.name for p in KERNELS.glob("*/test_*.py") if p.parent.name not in OTHERS)
 
 
@@ -79,12 +79,6 @@ def test_cublas(op, record_property):
     assert f"{op}/cublas" in ops.kernels(op)
     point_to_cublas()
     agrees(op, cases(op), "cublas", record_property)
-
-
-@pytest.mark.parametrize("name", formats.names())
-def test_small_embed(name):
-    w, ids = stored(name, 37, 256), np.array([0, 36, 15, 16, 17, 0], np.int32)
-    assert ops.embed(ids, w, target="cuda").tobytes() == w.values[ids].tobytes()
 
 
 def test_rounded_activations_are_refused():

@@ -25,6 +25,29 @@ def same(a, b):
     return a.shape == b.shape and np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
 
 
+def test_the_cache_keeps_the_nearest_float16(model):  # ties to even, subnormals, what is too large, NaN
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
+    edges = np.float32([65504, 65519.996, 65520, 1e30, 2**-14, 2**-24, 2**-25, 1.5 * 2**-25, 2**-26, 1e-40])
+    between = (halves[:0x7BFF] + halves[1:0x7C00]) / 2
+    some = np.concatenate([halves[::97], between[::31], np.nextafter(between[::61], np.float32(0)), edges, -edges])
+    given = {}
+
+    def fill(act, hook):
+        act[...] = np.resize(some[len(given) * act.size :], act.shape)
+        given[hook.name] = act[0].copy()
+
+    m = model("llama")
+    ids = np.arange(40, 60)
+    layers = [name for name in m.stages() if name.endswith("attn.v")]
+    assert len(layers) * m.run_with_cache(ids, names_filter=layers[0])[1][layers[0]].size >= len(some)
+    with m.hooks([(name, fill) for name in layers]), m.session() as s:
+        s.forward([ids])
+        for layer, name in enumerate(layers):
+            with np.errstate(over="ignore"):
+                nearest = given[name].astype(np.float16)
+            np.testing.assert_array_equal(s._core.cache(0, layer, True), nearest)
+
+
 # --- the same bits ----------------------------------------------------------------------------------------------------
 
 
