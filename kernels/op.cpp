@@ -73,7 +73,7 @@ float positive_eps(const Call& call) {
                                    ", expected a positive float32, at least 1.2e-38");
 }
 
-constexpr size_t kScratchGuard = 64;  // bytes behind every scratch
+constexpr size_t kScratchGuard = 64;       // bytes behind every scratch
 constexpr std::byte kScratchPoison{0xff};  // four of them are a NaN
 
 void poison_scratch(std::byte* scratch, size_t bytes) {
@@ -82,7 +82,8 @@ void poison_scratch(std::byte* scratch, size_t bytes) {
 
 void check_scratch(const Call& call, const std::byte* scratch, size_t bytes) {
   if (std::any_of(scratch + bytes, scratch + bytes + kScratchGuard, [](std::byte b) { return b != kScratchPoison; }))
-    throw Error("InternalError", std::string(call.who) + " wrote behind its scratch of " + std::to_string(bytes) + " bytes");
+    throw Error("InternalError",
+                std::string(call.who) + " wrote behind its scratch of " + std::to_string(bytes) + " bytes");
 }
 
 std::byte* thread_scratch(size_t bytes) {

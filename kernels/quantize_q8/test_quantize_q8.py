@@ -8,7 +8,7 @@ from cutaway.testing import Case, adversarial_rows, check_kernel, non_finite_row
 
 
 def cases():
-    for width in (32, 64, 576):
+    for width in (32, 64, 576, 1536):
         yield from adversarial_rows(width)
         yield from non_finite_rows(width)
     tiny = np.full((1, 32), 2.0**-149, np.float32)
