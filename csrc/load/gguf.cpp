@@ -45,12 +45,11 @@ void check_magic(Cursor& in, const File::Handle& handle) {
   LooksLike it = looks_like(head);
   Details details;
   if (!it.what.empty()) details.push_back({"looks_like", it.what});
-  size_t stated = head.find("\nsize ");
-  if (head.starts_with("version https://git-lfs") && stated != std::string::npos) {
-    uint64_t expected = std::strtoull(head.c_str() + stated + 6, nullptr, 10);
-    details.insert(details.end(), {{"expected", expected}, {"have", size}});
+  if (it.stands_for) {
+    details.insert(details.end(), {{"expected", it.stands_for}, {"have", size}});
     in.fail(Cursor::truncated, 0,
-            "this is " + it.what + ": expected " + number(expected) + " bytes, have " + number(size), it.hint, details);
+            "this is " + it.what + ": expected " + number(it.stands_for) + " bytes, have " + number(size), it.hint,
+            details);
   }
   std::string magic;
   for (char c : head.substr(0, 4))

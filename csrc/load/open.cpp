@@ -172,8 +172,11 @@ LooksLike looks_like(const std::string& head) {
   std::string lower = text == std::string::npos ? "" : head.substr(text, 64);
   for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
 
-  if (starts("version https://git-lfs"))
-    return {"a Git LFS pointer, a few lines of text that stand for the model", "fetch the model itself: git lfs pull"};
+  if (starts("version https://git-lfs")) {
+    const size_t stated = head.find("\nsize ");
+    return {"a Git LFS pointer, a few lines of text that stand for the model", "fetch the model itself: git lfs pull",
+            stated == std::string::npos ? 0 : std::strtoull(head.c_str() + stated + 6, nullptr, 10)};
+  }
   if (lower.starts_with("<!doctype") || lower.starts_with("<html") || lower.starts_with("<?xml") ||
       lower.starts_with("<head"))
     return {"an HTML page, perhaps an error or log-in page saved as the model",

@@ -26,6 +26,7 @@ std::string read_whole(const std::string& path, uint64_t most);
 // What the first bytes of a file that is not GGUF look like ("an HTML page: ..."), with the hint that goes with it.
 struct LooksLike {
   std::string what, hint;
+  uint64_t stands_for = 0;  // bytes of the file that a Git LFS pointer stands for
 };
 LooksLike looks_like(const std::string& head);
 

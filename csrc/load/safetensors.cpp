@@ -61,13 +61,10 @@ struct Header {
   Details details;
   if (!it.what.empty() && it.what != "a safetensors file") {
     details.push_back({"looks_like", it.what});
-    const size_t stated = head.find("\nsize ");
-    const bool pointer = head.starts_with("version https://git-lfs") && stated != std::string::npos;
-    if (!pointer) header.fail("SafetensorsError", 0, "this looks like " + it.what, it.hint, details);
-    const uint64_t expected = std::strtoull(head.c_str() + stated + 6, nullptr, 10);
-    details.insert(details.end(), {{"expected", expected}, {"have", size}});
+    if (!it.stands_for) header.fail("SafetensorsError", 0, "this looks like " + it.what, it.hint, details);
+    details.insert(details.end(), {{"expected", it.stands_for}, {"have", size}});
     header.fail("TruncatedFileError", 0,
-                "this is " + it.what + ": expected " + number(expected) + " bytes, have " + number(size), it.hint,
+                "this is " + it.what + ": expected " + number(it.stands_for) + " bytes, have " + number(size), it.hint,
                 details);
   }
   if (length > most_header_bytes)

@@ -1,8 +1,11 @@
-"""config.json as transformers itself reads it: short ones, drawn at random, mean the same numbers to both."""
+"""config.json as transformers itself reads it: short ones, drawn at random, mean the same numbers to both; and models
+that it saves give the same logits here.
+"""
 
 import json
 import math
 
+import cutaway as ct
 import numpy as np
 import pytest
 from cutaway import _core
@@ -230,3 +233,47 @@ def test_nothing_said_at_all(tmp_path, kind):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
     hollow(tmp_path / "model.safetensors", shapes(kind, transformers.AutoConfig.from_pretrained(tmp_path)))
     assert not _core.open_model(tmp_path).warnings
+
+
+# --- whole models -----------------------------------------------------------------------------------------------------
+
+SMALL = {"num_hidden_layers": 3, "hidden_size": 64, "intermediate_size": 48, "num_attention_heads": 4}
+SMALL |= {"num_key_value_heads": 2, "head_dim": 32, "vocab_size": 97, "max_position_embeddings": 128}
+SMALL |= {"n_layer": 3, "n_embd": 64, "n_head": 4, "n_positions": 128, "num_local_experts": 8}
+SMALL |= {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", CHOICES)
+def test_a_model_saved_by_transformers(tmp_path, kind, seed, dtype):
+    """Random weights in random configurations, saved in shards of twenty kilobytes."""
+    torch = pytest.importorskip("torch", reason="extra `peers`: torch")
+    arch = {"gemma3_text": "gemma3", "gpt_oss": "gpt-oss"}.get(kind, kind)
+    if arch not in _core.architectures():
+        pytest.skip(f"no graph for {arch}")
+    random = np.random.default_rng([seed, len(kind), 7])
+    text = dict(SMALL)
+    for key, values in CHOICES[kind].items():
+        if key not in SMALL and random.random() < 0.6:
+            text[key] = values[random.integers(len(values))]
+    if kind in ("qwen2", "phi3"):  # whose heads have no width of their own
+        del text["head_dim"]
+    torch.manual_seed(seed)
+    config = transformers.AutoConfig.for_model(kind, **text)
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.normal_(0.0, 0.3)
+            weight += float("norm" in name or ".ln_" in name) * (kind != "gemma3_text")
+    model.to(getattr(torch, dtype)).save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    ids = random.integers(0, 97, 60)
+    with torch.no_grad():
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            tmp_path, dtype=torch.float32, attn_implementation="eager"
+        )
+        theirs = model(torch.tensor(ids[None])).logits[0].numpy()
+    ours = ct.load(tmp_path, numerics="exact").run(ids)[0]
+    print("OFF", kind, np.abs(ours - theirs).max() / np.abs(theirs).max())
+    assert np.abs(ours - theirs).max() < 1e-3 * np.abs(theirs).max()
