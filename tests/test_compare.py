@@ -159,7 +159,9 @@ def test_nan_is_found_where_it_begins(llama):
         act[0, 3, 5] = np.nan
 
     with llama.hooks([("blocks.1.mlp.out", poison)]):
-        assert ct.compare(llama, "numpy", TEXT).first.stage == "blocks.1.mlp.out"
+        report = ct.compare(llama, "numpy", TEXT)
+        assert report.first.stage == "blocks.1.mlp.out"
+        assert report.summary().endswith("wrong; it reads blk.1.ffn_down.weight (f16)")
         with pytest.raises(ct.errors.NonFiniteError, match="blocks.1.mlp.out has NaN at token 3, channel 5"):
             llama.run(TEXT, check="finite")
 

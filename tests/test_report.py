@@ -103,7 +103,8 @@ def test_dict_is_valid_json_with_stable_keys(tmp_path):
     text = json.dumps(r.to_dict(), allow_nan=False)  # NaN and infinity are no JSON
     assert list(json.loads(text)) == ["title", "mode", "ok", "first", "stages", "tokens", "manifest"]
     assert list(r.to_dict()["first"]) == [
-        "stage", "op", "kernel", "reference", "units", "tolerance", "rel", "at", "actual", "expected", "ok", "verdict",
+        "stage", "op", "kernel", "reference", "units", "tolerance", "rel", "at", "actual", "expected", "ok", "weights",
+        "verdict",
     ]  # fmt: skip
     assert r.to_dict()["first"]["units"] == "inf" and r.to_dict()["first"]["rel"] == "nan"
     r.save(str(tmp_path / "r.json"))

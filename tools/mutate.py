@@ -191,8 +191,8 @@ def reason(code: int, out: str) -> str:
     """One line of what a failed judge said."""
     if code < 0:
         return "took too long" if code == -1 else f"crashed, signal {-code}"
-    named = [l for l in out.splitlines() if re.match(r"FAILED|ERROR|first wrong|cutaway", l)]
-    return (named or out.strip().splitlines() or ["?"])[0][:150]
+    named = [line for line in out.splitlines() if re.match(r"FAILED|first wrong", line)]
+    return (named or out.strip().splitlines() or ["?"])[-1][:200]
 
 
 def main() -> int:
@@ -219,7 +219,8 @@ def main() -> int:
     planned = []
     for file in files:
         if file.suffix in (".cpp", ".h") and "cuda" not in file.name and file.name != "format.cpp":
-            once = file.name.endswith("_cpu.cpp") or "CUTAWAY_INLINE" in file.read_text()
+            # compare runs one target: what is wrong on another is not for it to see
+            once = args.judge != "compare" and (file.name.endswith("_cpu.cpp") or "CUTAWAY_INLINE" in file.read_text())
             planned += [(file.relative_to(ROOT), *m) for m in mutations(file, rng, once)]
     rng.shuffle(planned)
     killed, survived = 0, []

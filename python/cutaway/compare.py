@@ -43,6 +43,7 @@ class Row:
     actual: float
     expected: float
     ok: bool
+    weights: str = ""  # what it reads of the file: "token_embd.weight (q4_k)"; a wrong format shows in every such stage
 
     @property
     def verdict(self) -> str:
@@ -112,12 +113,14 @@ def _isolate_numpy(trace: _Trace, reference: NumpyExecutor) -> Iterator[Row]:
         reads = trace.reads(op, e["reads"])
         expected, magnitude = reference.call(op, reads, weights, attributes)
         kernel = f"{e['op']}/{e['target']}"
+        info = reference.weights.info
+        stored = ", ".join(f"{w.tensor} ({info[w.tensor].format})" for w in weights if w.tensor in info)
         actual = trace.values[stage]
         if op == "quantize_q8":
             same = np.array([actual[n].tobytes() == expected[n].tobytes() for n in ("q", "d", "sum")])
             yield _row(stage, op, kernel, "numpy", np.where(same, 0.0, 1.0), np.zeros(3), 1.0, 0)
             continue
-        yield _row(
+        row = _row(
             stage,
             op,
             kernel,
@@ -127,6 +130,8 @@ def _isolate_numpy(trace: _Trace, reference: NumpyExecutor) -> Iterator[Row]:
             np.broadcast_to(magnitude, expected.shape).reshape(actual.shape),
             ops.definition(op).UNITS,
         )
+        row.weights = stored
+        yield row
         if stage in trace.keys:
             kept = trace.keys[stage]
             with np.errstate(over="ignore"):

@@ -127,6 +127,7 @@ class Report:
             f"first wrong stage: {r.stage} ({r.kernel}): {self.error_text(r)}\n"
             f"  at [{place}]: got {r.actual:.6g}, expected {r.expected:.6g}; "
             f"{wrong} of {len(self.rows)} stages {'is' if wrong == 1 else 'are'} wrong"
+            + (f"; it reads {r.weights}" if r.weights else "")
         )
 
     def __repr__(self) -> str:

@@ -26,7 +26,7 @@ from cutaway.sizes import size
 PROMPT = "Once upon a time"
 REPORT = (  # the keys of Report.to_dict()
     "title mode ok first stages[stage, op, kernel, reference, units, tolerance, rel, at, actual, expected, ok, "
-    "verdict] tokens manifest"
+    "weights, verdict] tokens manifest"
 )
 
 
