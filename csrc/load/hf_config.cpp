@@ -41,7 +41,8 @@ std::string architecture(const HfObject& root) {
   std::string model_class;
   if (const Json* list = root.get("architectures")) {
     const Json* first = list->array() && !list->array()->empty() ? &(*list->array())[0] : nullptr;
-    if (!first || !first->string()) root.wrong("architectures", list->type_name(), "an array of class names");
+    if (!first || !first->string())
+      root.wrong("architectures", list->type_name(), "a list that begins with a class name");
     model_class = *first->string();
   }
   std::string arch;
@@ -70,7 +71,7 @@ void check_flag(const HfObject& config, const std::string& key, bool only) {
   if (config.flag(key, only) != only) config.unsupported(key, only ? "false" : "true", only ? "true" : "false");
 }
 
-void check_numbers(const HfObject& root, const std::string& arch) {
+void check_quantization(const HfObject& root, const std::string& arch) {
   const HfObject quantised = root.object("quantization_config");
   if (quantised.json) {
     const std::string method = quantised.text("quant_method", "absent");
@@ -237,7 +238,7 @@ HfConfig read_hf_config(const std::string& path, const Json& json, File& file) {
   HfConfig c{};
   c.path = path;
   c.arch = architecture(root);
-  check_numbers(root, c.arch);
+  check_quantization(root, c.arch);
   if (root.get("auto_map"))
     file.warnings.push_back(path + ": auto_map names Python code of the folder, which is never imported");
   // The text model of a multimodal one has a config of its own, with the head's tie outside it.

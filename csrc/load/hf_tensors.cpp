@@ -183,9 +183,8 @@ class Mapper {
 
 std::string layer(int64_t i) { return "blk." + std::to_string(i) + "."; }
 
-void map_gpt2(Mapper& m, int64_t V) {
+void map_gpt2(Mapper& m, const std::string& root, int64_t V) {
   const HfConfig& c = m.c;
-  const std::string root = m.prefix("wte.weight", {"transformer.", ""});
   const auto norm = [&](const std::string& name, const std::string& from) {
     m.as_f32(name + ".weight", from + ".weight", {c.D});
     m.as_f32(name + ".bias", from + ".bias", {c.D});
@@ -315,7 +314,7 @@ void map_hf_tensors(const HfConfig& c, std::vector<StoredTensor> stored, File& f
   if (c.tied) m.ignore(head);  // some files have it twice
   else if (m.has(head) || c.arch == "gpt-oss") m.as_is("output.weight", head, {V, c.D});
   else file.warnings.push_back("lm_head.weight is missing, so the head is tied to the embedding");
-  if (gpt2) map_gpt2(m, V);
+  if (gpt2) map_gpt2(m, root, V);
   else map_decoder(m, root, V);
   m.finish();
   put_u32(file, c.arch + ".vocab_size", V);
