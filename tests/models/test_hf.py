@@ -102,8 +102,10 @@ def test_rows_read_by_several_threads(data, folder):
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
-# Worst seen 1.1e-5 on logits of size 10; plain float32 transformers differs by up to 2.2e-5.
-EXACT = 4e-5
+# Worst seen 1.4e-5 on logits of size 10; plain float32 transformers differs by up to 2.2e-5.
+EXACT = 5e-5
+# Of a layer's largest value; worst seen 1.4e-6 (phi3-longrope, whose factors GGUF keeps in float32), else 4.9e-7.
+HIDDEN = 5e-6
 
 
 def runs(name):
@@ -124,8 +126,8 @@ def test_goldens(data, name, prompt):
     assert np.abs(logits[0][golden[f"{prompt}_logits_at"]] - golden[f"{prompt}_logits"]).max() < EXACT
     at = golden[f"{prompt}_hidden_at"]
     for i, theirs in enumerate(golden[f"{prompt}_hidden"][1:]):
-        assert np.abs(cache["resid_post", i][0][at] - theirs).max() < EXACT
-    assert -m.score(ids).mean() == pytest.approx(float(golden[f"{prompt}_nll"]), abs=2e-6)
+        assert np.abs(cache["resid_post", i][0][at] - theirs).max() < HIDDEN * np.abs(theirs).max()
+    assert -m.score(ids).mean() == pytest.approx(float(golden[f"{prompt}_nll"]), abs=8e-7)  # worst seen 2.1e-7
 
 
 @pytest.mark.parametrize("prompt", ["short", "mid", "long"])
@@ -135,7 +137,9 @@ def test_goldens_of_mxfp4(data, prompt):
     key = next(k for k in golden if k.startswith("hf-mxfp4") and k.endswith(f"{prompt}_last_logits"))
     ids = np.load(data / "tiny/gpt-oss/golden.npz")[f"{prompt}_ids"]
     assert np.abs(m.run(ids)[0, -1] - golden[key]).max() < EXACT
-    assert -m.score(ids).mean() == pytest.approx(float(golden[key.replace("last_logits", "nll")]), abs=2e-6)
+    assert -m.score(ids).mean() == pytest.approx(
+        float(golden[key.replace("last_logits", "nll")]), abs=8e-7
+    )  # worst seen 2.1e-7
 
 
 @pytest.mark.parametrize("folder", CONVERTED)

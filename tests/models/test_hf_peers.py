@@ -275,5 +275,5 @@ def test_a_model_saved_by_transformers(tmp_path, kind, seed, dtype):
         )
         theirs = model(torch.tensor(ids[None])).logits[0].numpy()
     ours = ct.load(tmp_path, numerics="exact").run(ids)[0]
-    print("OFF", kind, np.abs(ours - theirs).max() / np.abs(theirs).max())
-    assert np.abs(ours - theirs).max() < 1e-3 * np.abs(theirs).max()
+    # Both in float32: worst seen 5.7e-5 (gpt-oss), 1.2e-5 without it.
+    assert np.abs(ours - theirs).max() < 2e-4 * np.abs(theirs).max()
