@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "bind/bind.h"
 #include "load/file.h"
+#include "text/nfc.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 #include "text/utf8_stream.h"
@@ -78,11 +79,7 @@ std::vector<py::bytes> split(const std::string& pre, const py::object& text) {
     throw Error("InvalidUtf8", "the text is not valid UTF-8 at byte " + std::to_string(at), "",
                 {{"index", static_cast<int64_t>(at)}});
   std::vector<py::bytes> pieces;
-  for (size_t at = 0; at < bytes.size();) {
-    const size_t n = next_piece(known->split, bytes, at);
-    pieces.push_back(as_bytes(bytes.substr(at, n)));
-    at += n;
-  }
+  split_text(known->splits, bytes, [&](std::string_view piece) { pieces.push_back(as_bytes(piece)); });
   return pieces;
 }
 
@@ -91,12 +88,23 @@ std::vector<py::bytes> split(const std::string& pre, const py::object& text) {
 void bind_text(py::module_& m) {
   m.def("split", &split, py::arg("pre"), py::arg("text"), "The pieces a pre-tokeniser cuts a text into.");
   m.def(
+      "nfc", [](const py::str& text) { return as_bytes(to_nfc(text_bytes(text, "nfc"))); }, py::arg("text"),
+      "Unicode normal form C, as UTF-8.");
+  m.def(
+      "is_word", [](uint32_t code) { return code < 0x110000 && is_word(code); }, py::arg("code"));
+  m.def(
       "char_class",
       [](uint32_t code) { return static_cast<int>(code < 0x110000 ? char_class(code) : CharClass::other); },
       py::arg("code"), "Class of a code point, numbered as in text/unicode.h.");
 
   py::class_<Tokenizer>(m, "Tokenizer", "Text <-> token ids, by the tables of a model file.")
       .def(py::init([](const File& file) { return Tokenizer::from_file(file); }), py::arg("file"))
+      .def_static(
+          "from_json",
+          [](const py::object& path) {
+            return Tokenizer::from_json(py::module_::import("os").attr("fsencode")(path).cast<std::string>());
+          },
+          py::arg("path"), "Of a tokenizer.json, or of the folder that holds it.")
       .def(
           "encode",
           [](const Tokenizer& t, const py::object& text, bool parse_special, bool add_bos, int64_t max_tokens) {

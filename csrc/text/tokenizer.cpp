@@ -4,20 +4,19 @@
 #include <limits>
 
 #include "base/error.h"
+#include "text/nfc.h"
 #include "text/unicode.h"
 
 namespace cutaway {
 namespace {
 
-constexpr size_t poll_bytes = size_t{1} << 20;
+constexpr ptrdiff_t poll_bytes = ptrdiff_t{1} << 20;
 
 // Texts of tokens that end generation whatever the keys say, in the form no plain text has; and those that only do as
 // control tokens, because HTML has them too.
 constexpr std::string_view end_texts[] = {"<|eot_id|>", "<|im_end|>",    "<|end|>",       "<|return|>",     "<|call|>",
                                           "<|eom_id|>", "<|endoftext|>", "<end_of_turn>", "<|end_of_text|>"};
 constexpr std::string_view control_end_texts[] = {"</s>", "<eos>"};
-
-std::string where(const File& file) { return file.parts.empty() ? "" : file.parts[0] + ": "; }
 
 [[noreturn]] void too_long(size_t at_least, size_t most) {
   throw Error("ContextLengthExceeded",
@@ -27,59 +26,37 @@ std::string where(const File& file) { return file.parts.empty() ? "" : file.part
 
 }  // namespace
 
+std::string Normalizer::apply(std::string_view text) const {
+  std::string out = prefix && !text.empty() ? " " : "";
+  if (!blanks) return nfc ? out += to_nfc(text) : out += text;
+  const std::string composed = nfc ? to_nfc(text) : std::string();
+  if (nfc) text = composed;
+  out.reserve(out.size() + text.size());
+  for (size_t at = 0; at < text.size();) {
+    const size_t lower_bar = text.find("\xE2\x96\x81", at);
+    out.append(text, at, lower_bar - at);
+    if (lower_bar == std::string_view::npos) break;
+    out += ' ';
+    at = lower_bar + 3;
+  }
+  return out;
+}
+
 std::unique_ptr<Tokenizer> Tokenizer::from_file(const File& file) {
-  const std::string model = file.get_string("tokenizer.ggml.model", "");
-  if (model != "gpt2" && model != "llama")
-    throw Error("UnsupportedModelError",
-                where(file) + "tokenizer.ggml.model is " + (model.empty() ? "absent" : "\"" + printable(model) + "\"") +
-                    ", supported are \"gpt2\" (byte-level BPE) and \"llama\" (SentencePiece's BPE)",
-                "pass token ids instead of text", {{"key", std::string("tokenizer.ggml.model")}, {"value", model}});
-  std::unique_ptr<Tokenizer> t(new Tokenizer);
-  const bool byte_level = model == "gpt2";
-  t->kind_ = byte_level ? "gguf-bpe" : "gguf-spm";
-  t->pre_ = file.get_string("tokenizer.ggml.pre", "");
-  const PreTokenizer* pre = find_pre_tokenizer(t->pre_);
-  if (byte_level && !pre)
-    throw Error("UnsupportedModelError",
-                where(file) + "tokenizer.ggml.pre is " +
-                    (t->pre_.empty() ? "absent" : "\"" + printable(t->pre_) + "\"") +
-                    ", which does not say how this model's text was split; known are " + pre_tokenizer_names(),
-                "convert the model again with a converter that knows its tokenizer, or pass token ids instead of text",
-                {{"key", std::string("tokenizer.ggml.pre")}, {"value", t->pre_}});
-  t->vocab_ = read_vocab(file, byte_level);
-  if (byte_level) {
-    t->bpe_.emplace(file, t->vocab_);
-    t->split_ = pre->split;
-    t->ignore_merges_ = pre->ignore_merges;
-  } else {
-    t->spm_.emplace(file, t->vocab_);
-  }
-  const bool has_bos = t->vocab_.bos >= 0;
-  t->add_bos_ = file.get_bool("tokenizer.ggml.add_bos_token", has_bos && (!byte_level || pre->add_bos));
-  t->add_eos_ = file.get_bool("tokenizer.ggml.add_eos_token", false);
-  if (t->add_bos_ && !has_bos)
-    throw Error("ConfigError", where(file) + "tokenizer.ggml.add_bos_token is true, but there is no bos_token_id", "",
-                {{"key", std::string("tokenizer.ggml.bos_token_id")}});
-  t->read_added();
-  t->read_end_ids();
-  t->read_chat_templates(file);
-  const std::string architecture = file.get_string("general.architecture", "");
-  t->context_length_ = file.get_int(architecture + ".context_length", -1);
-  return t;
+  return file.folder.empty() ? from_gguf(file) : from_json(file.folder);
 }
 
-void Tokenizer::read_added() {
-  for (int32_t id = 0; id < vocab_.size(); ++id) {
-    if (!vocab_.added(id)) continue;
-    added_.push_back(id);
-    const uint8_t first = static_cast<uint8_t>(vocab_.piece(id)[0]);
-    begins_added_[true][first] = true;
-    if (!vocab_.special(id)) begins_added_[false][first] = true;
-  }
-  std::sort(added_.begin(), added_.end(), [&](int32_t a, int32_t b) { return vocab_.piece(a) < vocab_.piece(b); });
-}
-
-void Tokenizer::read_end_ids() {
+void Tokenizer::finish() {
+  std::sort(added_names_.begin(), added_names_.end());
+  const auto takes_white = [](const AddedTokens& added) {
+    return std::any_of(added.tokens().begin(), added.tokens().end(),
+                       [](const AddedToken& token) { return token.lstrip || token.rstrip; });
+  };
+  white_is_free_ = takes_white(added_) || takes_white(normalized_);
+  // Normalising makes four bytes one at most: three of U+2581 one, nine of Hangul three.
+  const bool same_size = normalizer_.none() && metaspace_ == Metaspace::none;
+  const bool unknown_runs = spm_ && spm_->fuse_unknown() && vocab_.byte_ids[0] < 0;
+  longest_ = unknown_runs ? 0 : same_size ? vocab_.longest : 4 * vocab_.longest;
   for (int32_t id : {vocab_.eos, vocab_.eot, vocab_.eom})
     if (id >= 0) end_ids_.insert(id);
   for (std::string_view text : end_texts)
@@ -90,63 +67,42 @@ void Tokenizer::read_end_ids() {
   if (find("<|return|>") >= 0 && find("<|call|>") >= 0) end_ids_.erase(find("<|end|>"));
 }
 
-void Tokenizer::read_chat_templates(const File& file) {
-  const std::string key = "tokenizer.chat_template";
-  if (file.value(key)) chat_templates_.emplace_back("default", file.get_string(key, ""));
-  for (const auto& [name, value] : file.metadata)
-    if (name.size() > key.size() + 1 && name.compare(0, key.size() + 1, key + ".") == 0)
-      chat_templates_.emplace_back(name.substr(key.size() + 1), file.get_string(name, ""));
-}
-
-// The longest added token that text[at..] begins with. added_ is sorted, so those that share a prefix stand together,
-// the shortest first: each byte narrows [low, high).
-Tokenizer::Match Tokenizer::added_at(std::string_view text, size_t at, bool parse_special) const {
-  Match best;
-  if (!begins_added_[parse_special][static_cast<uint8_t>(text[at])]) return best;
-  auto low = added_.begin(), high = added_.end();
-  for (size_t depth = 0; low != high; ++depth) {
-    if (vocab_.piece(*low).size() == depth) {
-      if (parse_special || !vocab_.special(*low)) best = {*low, depth};
-      if (++low == high) break;
-    }
-    if (at + depth == text.size()) break;
-    const auto byte = [&](int32_t id) { return static_cast<uint8_t>(vocab_.piece(id)[depth]); };
-    const uint8_t wanted = static_cast<uint8_t>(text[at + depth]);
-    low = std::partition_point(low, high, [&](int32_t id) { return byte(id) < wanted; });
-    high = std::partition_point(low, high, [&](int32_t id) { return byte(id) == wanted; });
-  }
-  return best;
-}
-
-void Tokenizer::encode_stretch(std::string_view text, size_t most, MergeWork& work, std::vector<int32_t>& out) const {
+void Tokenizer::encode_stretch(std::string_view text, bool at_start, size_t most, MergeWork& work,
+                               std::vector<int32_t>& out) const {
   if (spm_) {
+    std::string with_prefix;
+    if (metaspace_ != Metaspace::none) {
+      with_prefix = Normalizer{.blanks = true}.apply(text);
+      const bool wanted = metaspace_ == Metaspace::always || (metaspace_ == Metaspace::first && at_start);
+      if (wanted && with_prefix[0] != ' ') with_prefix.insert(0, 1, ' ');
+      text = with_prefix;
+    }
     spm_->encode(vocab_, text, most, work, out);
     if (out.size() > most) too_long(out.size(), most);
     return;
   }
-  size_t polled = 0;
-  for (size_t at = 0; at < text.size();) {
-    const size_t bytes = next_piece(split_, text, at);
-    const std::string_view piece = text.substr(at, bytes);
-    const int32_t whole = bytes == 1       ? vocab_.byte_ids[static_cast<uint8_t>(piece[0])]
-                          : ignore_merges_ ? vocab_.find(piece)
-                                           : -1;
+  const char* polled = text.data();
+  split_text(splits_, text, [&](std::string_view piece) {
+    const int32_t whole = piece.size() == 1 ? vocab_.byte_ids[static_cast<uint8_t>(piece[0])]
+                          : ignore_merges_  ? vocab_.find(piece)
+                                            : -1;
     if (whole >= 0) out.push_back(whole);
-    else bpe_->encode(vocab_, piece, work, out);
+    else encode_bytes(*bpe_, vocab_, piece, work, out);
     if (out.size() > most) too_long(out.size(), most);
-    at += bytes;
-    if (at - polled >= poll_bytes && work.poll) {
+    if (piece.data() - polled >= poll_bytes && work.poll) {
       work.poll();
-      polled = at;
+      polled = piece.data();
     }
-  }
+  });
 }
 
 Encoded Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   const size_t most =
       options.max_tokens < 0 ? std::numeric_limits<size_t>::max() : static_cast<size_t>(options.max_tokens);
-  // No token is longer than the longest piece, so this many there are at least: known before the text is looked at.
-  const size_t at_least = text.size() / vocab_.longest;
+  // This many there are at least: known before the text is looked at closely.
+  size_t at_least = longest_ > 0 ? text.size() / longest_ : 0;
+  if (at_least > most && white_is_free_)
+    at_least = static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return c > ' '; })) / longest_;
   if (at_least > most) too_long(at_least, most);
   if (text.size() > size_t{1} << 30)
     throw Error("ArgumentError",
@@ -161,18 +117,20 @@ Encoded Tokenizer::encode(std::string_view text, const EncodeOptions& options) c
   MergeWork work;
   work.poll = options.poll;
   std::vector<int32_t> out;
-  size_t from = 0;
-  for (size_t at = 0; at < text.size();) {
-    const Match match = added_at(text, at, options.parse_special);
-    if (match.id < 0) {
-      ++at;
-      continue;
-    }
-    encode_stretch(text.substr(from, at - from), most, work, out);
-    out.push_back(match.id);
-    from = at += match.bytes;
-  }
-  encode_stretch(text.substr(from), most, work, out);
+  const auto take = [&](int32_t id) { out.push_back(id); };
+  added_.cut(
+      text, options.parse_special,
+      [&](std::string_view stretch, size_t at) {
+        if (normalizer_.none() && normalized_.empty()) return encode_stretch(stretch, at == 0, most, work, out);
+        const std::string normal = normalizer_.apply(stretch);
+        normalized_.cut(
+            normal, options.parse_special,
+            [&](std::string_view rest, size_t within) {
+              encode_stretch(rest, at == 0 && within == 0, most, work, out);
+            },
+            take);
+      },
+      take);
   const bool bos_added = options.add_bos && (out.empty() || out[0] != vocab_.bos);
   if (bos_added) out.insert(out.begin(), vocab_.bos);
   if (out.size() > most) too_long(out.size(), most);
@@ -180,10 +138,9 @@ Encoded Tokenizer::encode(std::string_view text, const EncodeOptions& options) c
 }
 
 int32_t Tokenizer::find(std::string_view bytes) const {
-  const auto it = std::lower_bound(added_.begin(), added_.end(), bytes, [&](int32_t id, std::string_view b) {
-    return std::string_view(vocab_.piece(id)) < b;
-  });
-  return it != added_.end() && vocab_.piece(*it) == bytes ? *it : vocab_.find(bytes);
+  const auto it = std::lower_bound(added_names_.begin(), added_names_.end(), bytes,
+                                   [](const auto& name, std::string_view b) { return name.first < b; });
+  return it != added_names_.end() && it->first == bytes ? it->second : vocab_.find(bytes);
 }
 
 void Tokenizer::check_id(int64_t id, int64_t index) const {
@@ -209,7 +166,7 @@ std::string_view PieceStream::push(int32_t id) {
   std::string_view piece = vocab.piece(id);
   const bool added = vocab.added(id);
   if (start_ && !added && tokenizer_->space_prefix() && piece[0] == ' ') piece.remove_prefix(1);
-  start_ = added;
+  start_ = added && tokenizer_->space_prefix_after_added();
   return skip_special_ && vocab.special(id) ? std::string_view() : piece;
 }
 

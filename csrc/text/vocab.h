@@ -37,14 +37,35 @@ struct Vocab {
   }
 };
 
-// `byte_level`: texts are in GPT-2's byte alphabet; else U+2581 stands for a blank, and scores are required.
-// Raises TokenizerFormatError, or ConfigError for a special token's id outside the table.
+// The tables of a file as they stand there, for make_vocab.
+struct TokenTable {
+  std::string path;  // of the file, for messages
+  std::string name;  // of the table
+  const std::vector<std::string>* texts = nullptr;
+  std::vector<TokenType> types;
+  bool byte_level = false;  // texts are in GPT-2's byte alphabet; else U+2581 stands for a blank
+};
+
+// Everything but scores and special ids. Raises TokenizerFormatError.
+Vocab make_vocab(const TokenTable& table);
+
+// From tokenizer.ggml.*. SentencePiece's scores are required. Raises TokenizerFormatError, or ConfigError for a special
+// token's id outside the table.
 Vocab read_vocab(const File& file, bool byte_level);
 
 // The bytes that a text in GPT-2's byte alphabet stands for; false: some character is not of it.
 bool from_byte_alphabet(std::string_view text, std::string* bytes);
+std::string to_byte_alphabet(std::string_view bytes);
 
-[[noreturn]] void bad_tokenizer(const File& file, const std::string& message, int64_t index = -1);
+// The bytes of an ordinary token as a vocabulary or a merge spells it.
+std::string token_bytes(std::string_view text, bool byte_level);
+
+// Every byte must have a token, or unknown bytes one in common: else text would be lost in silence.
+void check_bytes(const std::string& path, const Vocab& vocab);
+
+std::string path_of(const File& file);
+
+[[noreturn]] void bad_tokenizer(const std::string& path, const std::string& message, int64_t index = -1);
 
 // Array of strings under `key`; null when absent, TokenizerFormatError when it is something else.
 const std::vector<std::string>* string_array(const File& file, const std::string& key);

@@ -27,8 +27,10 @@ __all__: list[str] = [
     "default_target",
     "fail_cuda_allocation",
     "formats",
+    "is_word",
     "last_kernel",
     "look_for_cublas_in",
+    "nfc",
     "open_gguf",
     "open_model",
     "ops",
@@ -161,6 +163,11 @@ class Tokenizer:
     """
     Text <-> token ids, by the tables of a model file.
     """
+    @staticmethod
+    def from_json(path: typing.Any) -> Tokenizer:
+        """
+        Of a tokenizer.json, or of the folder that holds it.
+        """
     def __init__(self, file: File) -> None: ...
     def decode(
         self, ids: typing.Annotated[numpy.typing.ArrayLike, numpy.int32], skip_special: bool = False, start: bool = True
@@ -457,6 +464,7 @@ def formats() -> list:
     Every format the core reads, as a list of dicts.
     """
 
+def is_word(code: typing.SupportsInt | typing.SupportsIndex) -> bool: ...
 def last_kernel() -> str:
     """
     The kernel that this thread's last run_op ran: "rms_norm/avx2".
@@ -465,6 +473,11 @@ def last_kernel() -> str:
 def look_for_cublas_in(folder: str) -> None:
     """
     Where the CUDA library looks for cuBLAS before it asks the system.
+    """
+
+def nfc(text: str) -> bytes:
+    """
+    Unicode normal form C, as UTF-8.
     """
 
 def open_gguf(path: typing.Any, header_only: bool = False, limits: dict = {}) -> File:

@@ -5,6 +5,7 @@ The work is done by cutaway._core; chat templates are rendered by cutaway.chat.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -148,7 +149,8 @@ def _invalid(index: int, value: Any, vocab_size: int) -> InvalidTokenId:
 class Tokenizer:
     """Text <-> token ids, by the tables of a model file, of which only the header is read.
 
-    file  a path, a name as ct.load takes it ("tiny:llama"), or a file that is open already
+    file  a path: a GGUF file, a folder with tokenizer.json, or a tokenizer.json; a name as ct.load takes it
+          ("tiny:llama"); or a file that is open already
 
     Raises ModelNotFoundError and the other errors of ct.inspect; TokenizerFormatError (E002), ConfigError or
     UnsupportedModelError (E003) for tables that are damaged, at odds or of a kind that we do not speak."""
@@ -156,17 +158,24 @@ class Tokenizer:
     def __init__(self, file: Any) -> None:
         from cutaway.loading import find  # here, because loading knows models and models know tokenizers
 
-        opened = file if isinstance(file, _core.File) else _core.open_model(find(file), header_only=True)
-        self._core = _core.Tokenizer(opened)
+        if isinstance(file, _core.File):
+            self._core = _core.Tokenizer(file)
+            return
+        path = find(file)
+        if os.path.isdir(path) or path.endswith(".json"):
+            self._core = _core.Tokenizer.from_json(path)
+        else:
+            self._core = _core.Tokenizer(_core.open_gguf(path, header_only=True))
 
     @property
     def kind(self) -> str:
-        """ "gguf-bpe" (byte-level BPE) or "gguf-spm" (SentencePiece's BPE)."""
+        """ "gguf-bpe" (byte-level BPE), "gguf-spm" (SentencePiece's BPE) or "hf-json" (tokenizer.json, of either)."""
         return self._core.kind
 
     @property
     def pre(self) -> str:
-        """How text is split before merging: the file's `tokenizer.ggml.pre`."""
+        """How text is split before merging: the file's `tokenizer.ggml.pre`, or the name that GGUF has for what a
+        tokenizer.json does; empty where it has none."""
         return self._core.pre
 
     @property
