@@ -66,6 +66,11 @@ class Model:
         return Tokenizer(self.file)
 
     @property
+    def tokenizer_kind(self) -> str:
+        """ "gguf-bpe", "gguf-spm" or "hf-json": which tables of which file text goes by (see Tokenizer.kind)."""
+        return self.tokenizer.kind
+
+    @property
     def numerics(self) -> str:
         """ "fast": activations are rounded to 8 bits where the weights have codes. "exact": they stay float32."""
         return "exact" if self._live().exact else "fast"
