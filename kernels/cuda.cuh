@@ -59,4 +59,18 @@ __device__ inline float warp_max(float x) {
 
 __device__ inline float silu_mul_of(float pre, float linear) { return pre / (1.0f + expf(-pre)) * linear; }
 
+__device__ inline float gelu_of(float x) {
+  // -2 u = x (-2 sqrt(2/pi) - 2 sqrt(2/pi) 0.044715 x^2)
+  return x / (1.0f + expf(x * fmaf(x * x, -0.0713548162726f, -1.59576912160573f)));
+}
+
+__device__ inline float softcap_of(float x, float cap) { return cap * tanhf(x / cap); }
+
+__device__ inline float swiglu_oai_of(float pre, float linear, float alpha, float limit) {
+  // fminf and fmaxf would lose a NaN.
+  const float g = isnan(pre) ? pre : fminf(pre, limit);
+  const float u = isnan(linear) ? linear : fmaxf(fminf(linear, limit), -limit);
+  return g / (1.0f + expf(-alpha * g)) * (u + 1.0f);
+}
+
 }  // namespace cutaway::cuda

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cfloat>
+#include <cmath>
 #include <cstdlib>
 #include <new>
 
@@ -64,6 +65,30 @@ float* floats(const Call& call, const Tensor& tensor, const char* name) {
                     ", expected f32",
                 std::string("pass ") + name + " as float32");
   return tensor.f32();
+}
+
+void check_sinks(const Call& call, int64_t H) {
+  const Shape& sinks = call.weights[0].shape;
+  check_shape(call, sinks.elements() == H,
+              "sinks is " + sinks.str() + ", expected one for each head: [H] = [" + std::to_string(H) + "]");
+}
+
+void check_indices(const Call& call, const Tensor& indices, int64_t T, int64_t X) {
+  const Shape& shape = indices.shape;
+  if (indices.format) throw Error("ArgumentError", std::string(call.who) + ": indices are not integers");
+  check_shape(call, shape.rank == 2 && shape[0] == T && shape[1] > 0,
+              "indices is " + shape.str() + ", expected [T, A] with T = " + std::to_string(T));
+  for (int64_t i = 0; call.host && i < shape.elements(); ++i)
+    if (indices.i32()[i] < 0 || indices.i32()[i] >= X)
+      throw Error("ArgumentError", std::string(call.who) + ": indices[" + std::to_string(i / shape[1]) + ", " +
+                                       std::to_string(i % shape[1]) + "] is " + std::to_string(indices.i32()[i]) +
+                                       ", expected 0 <= index < " + std::to_string(X));
+}
+
+float finite(const Call& call, const char* name) {
+  const auto x = static_cast<float>(call.number(name, NAN));
+  if (std::isfinite(x)) return x;
+  throw Error("ArgumentError", std::string(call.who) + ": " + name + " is missing or not finite");
 }
 
 float positive_eps(const Call& call) {

@@ -60,6 +60,7 @@ struct Op {
   // True: runs once per sequence. Its first read and its output hold that sequence's new rows, its other reads all
   // positions so far (the cache), of which the new rows are the last.
   bool per_sequence;
+  bool integers;  // its output is int32: a choice, such as top_k's
 
   // Raises ShapeError or ArgumentError; returns the natural shape of out. call.out is not looked at.
   Shape (*shape)(const Call& call);
@@ -100,8 +101,18 @@ inline void check_channels(const Call& call, const char* name, const Shape& shap
                         "], the last axis of x");
 }
 
+// Raises ShapeError unless the weight 0, sinks, is one number for each of H heads.
+void check_sinks(const Call& call, int64_t H);
+
+// Raises unless `indices` are integers [T, A] in [0, X): which experts each token goes to. (The values are looked at only
+// where the tensors lie in memory.)
+void check_indices(const Call& call, const Tensor& indices, int64_t T, int64_t X);
+
 // The floats of a tensor that has to be f32; raises ArgumentError naming it where it is anything else.
 float* floats(const Call& call, const Tensor& tensor, const char* name);
+
+// An attribute as a float32; raises ArgumentError unless it is there and finite.
+float finite(const Call& call, const char* name);
 
 // The attribute eps, which keeps a divisor away from zero; raises ArgumentError unless it is a positive normal float32.
 float positive_eps(const Call& call);
@@ -136,6 +147,7 @@ Op make_op(const char* name, std::vector<const char*> reads, std::vector<const c
             std::move(attributes),
             std::move(targets),
             per_sequence,
+            requires { Args::kIntegers; },
             Args::shape,
             run,
             bind,

@@ -18,17 +18,23 @@ __device__ float dot_key(const float* q, const Element* key, int64_t E) {
   return warp_sum(sum);
 }
 
+__device__ inline float score_of(float product, float scale, float softcap) {
+  const float score = product * scale;
+  return softcap != 0.0f ? softcap_of(score, softcap) : score;
+}
+
 struct SoftmaxRow {
   float most, total;  // y[s] = exp(x[s] - most) / total
+  float sink;         // the share of the sink
 };
 
 // Of x[first, S), by one warp; first is a multiple of 32. Element s is added in lane s % 32 of the sum of its 1024
 // neighbours, and a masked element (-inf) adds an exact zero: so leaving out masked elements in whole groups of 32
-// changes no bit.
-__device__ inline SoftmaxRow softmax_row(const float* x, int64_t first, int64_t S) {
+// changes no bit. exp(sink) joins the sum last; -inf: there is no sink.
+__device__ inline SoftmaxRow softmax_row(const float* x, int64_t first, int64_t S, float sink) {
   float most = -INFINITY;
   for (int64_t s = first + lane(); s < S; s += kLanes) most = fmaxf(most, x[s]);
-  most = warp_max(most);
+  most = fmaxf(warp_max(most), sink);
   float total = 0.0f, part = 0.0f;
   for (int64_t begin = first; begin < S; begin += kLanes) {
     if (begin % 1024 == 0) {
@@ -37,7 +43,9 @@ __device__ inline SoftmaxRow softmax_row(const float* x, int64_t first, int64_t 
     }
     if (begin + lane() < S) part = part + expf(x[begin + lane()] - most);
   }
-  return {most, warp_sum(total + part)};
+  const float of_sink = expf(sink - most);
+  total = warp_sum(total + part) + of_sink;
+  return {most, total, of_sink / total};
 }
 
 // sum over s in [first, last) of pattern[s] * values[s * stride], by one thread. Positions are added up in blocks of

@@ -230,6 +230,12 @@ CUTAWAY_INLINE f32x16 sums(const f32x16 (&row)[16]) { return {sums8(row), sums8(
 CUTAWAY_INLINE f32x16 sums(const f32x16 (&row)[16]) { CUTAWAY_LANES(f32x16, sum(row[l])); }
 #endif
 
+CUTAWAY_INLINE float first_lane(f32x16 a) {
+  float lane[16];
+  store(lane, a);
+  return lane[0];
+}
+
 CUTAWAY_INLINE float largest(f32x16 a) {  // NaN lanes do not count
   float lane[16];
   store(lane, a);
@@ -260,6 +266,18 @@ CUTAWAY_INLINE f32x16 exp(f32x16 x) {
   f32x16 y = p * bits_as_f32(shift_left_23(half + broadcast(int32_t{127})));
   y = y * bits_as_f32(shift_left_23(n - half + broadcast(int32_t{127})));
   return where_nan(x, x, y);
+}
+
+// tanh x: below 0.625 an odd polynomial (Cephes' tanhf), above it 1 - 2 / (e^2x + 1). NaN stays NaN.
+CUTAWAY_INLINE f32x16 tanh(f32x16 x) {
+  const f32x16 square = x * x, one = broadcast(1.0f);
+  f32x16 p = broadcast(-5.70498872745e-3f);
+  p = fma(p, square, broadcast(2.06390887954e-2f));
+  p = fma(p, square, broadcast(-5.37397155531e-2f));
+  p = fma(p, square, broadcast(1.33314422036e-1f));
+  p = fma(p, square, broadcast(-3.33332819422e-1f));
+  const f32x16 small = fma(p * square, x, x), large = one - broadcast(2.0f) / (exp(x + x) + one);
+  return where_less(abs(x), broadcast(0.625f), small, large);
 }
 
 }  // namespace cutaway::CUTAWAY_TARGET

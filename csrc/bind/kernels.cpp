@@ -38,7 +38,7 @@ const Op& op_named(const std::string& name) {
 struct PackedWeight {
   std::vector<std::byte> data;
   const Format* format;
-  int64_t N, K;
+  Shape shape;  // [N, K], or [X, N, K]: matrices one after the other
 };
 
 std::shared_ptr<PackedWeight> pack_weight(const std::string& name, const py::array& raw, int64_t K) {
@@ -47,16 +47,18 @@ std::shared_ptr<PackedWeight> pack_weight(const std::string& name, const py::arr
   if (K < 1 || K % format->block || (has_codes(*format) && K % kBlockColumns))
     throw Error("ShapeError", name + ": rows of " + std::to_string(K) + " elements, expected a multiple of " +
                                   std::to_string(std::max<int64_t>(format->block, has_codes(*format) ? 32 : 1)));
-  if (raw.ndim() != 2 || raw.itemsize() != 1 || raw.shape(1) != row_bytes(*format, K) ||
-      !(raw.flags() & py::array::c_style))
+  if ((raw.ndim() != 2 && raw.ndim() != 3) || raw.itemsize() != 1 ||
+      raw.shape(raw.ndim() - 1) != row_bytes(*format, K) || !(raw.flags() & py::array::c_style))
     throw Error("ShapeError", name + ": stored rows of " + std::to_string(K) + " elements are uint8 [N, " +
-                                  std::to_string(row_bytes(*format, K)) + "], C-contiguous");
+                                  std::to_string(row_bytes(*format, K)) + "] or [X, N, ..], C-contiguous");
+  const int64_t X = raw.ndim() == 3 ? raw.shape(0) : 1, N = raw.shape(raw.ndim() - 2);
+  const Shape shape = raw.ndim() == 3 ? Shape{X, N, K} : Shape{N, K};
   auto out = std::make_shared<PackedWeight>();
-  *out = {std::vector<std::byte>(packed_bytes(*format, raw.shape(0), K)), format, raw.shape(0), K};
+  *out = {std::vector<std::byte>(packed_bytes(*format, shape)), format, shape};
   const auto* bytes = static_cast<const std::byte*>(raw.data());
   Pool pool(1);
   pack(
-      *format, out->N, K, [&](int64_t n, void*) { return bytes + n * raw.shape(1); }, out->data.data(), pool);
+      *format, shape, [&](int64_t n, void*) { return bytes + n * row_bytes(*format, K); }, out->data.data(), pool);
   return out;
 }
 
@@ -92,7 +94,7 @@ Argument convert(const std::string& who, const std::string& name, const py::obje
   if (value.is_none()) return {};
   if (py::isinstance<PackedWeight>(value)) {
     const auto& w = value.cast<const PackedWeight&>();
-    return {value, {const_cast<std::byte*>(w.data.data()), w.format, {w.N, w.K}, Layout::packed}};
+    return {value, {const_cast<std::byte*>(w.data.data()), w.format, w.shape, Layout::packed}};
   }
   py::array array = py::module_::import("numpy").attr("asarray")(value);
   const char kind = array.dtype().kind();
@@ -103,7 +105,7 @@ Argument convert(const std::string& who, const std::string& name, const py::obje
   if (kind != 'f' && kind != 'i' && kind != 'u')
     throw Error("ArgumentError",
                 who + " is an array of " + py::cast<std::string>(py::str(array.dtype())) + ", expected numbers");
-  const bool index = name == "positions" || name == "ids", wide = name == "frequencies";
+  const bool index = name == "positions" || name == "ids" || name == "indices", wide = name == "frequencies";
   const char* dtype = index ? "int32" : wide ? "float64" : kind == 'f' && array.itemsize() == 2 ? "float16" : "float32";
   py::module_ numpy = py::module_::import("numpy");
   const Shape shape = shape_of(who, array);
@@ -205,18 +207,22 @@ struct OnBackend {
   }
   // A weight packed for the CPU, as the backend's products read it.
   Tensor matrix(const Tensor& packed) {
-    const int64_t N = packed.shape[0], K = packed.shape[1];
-    const Tensor tensor = backend.weight(format_f32, N, K, [&](int64_t n, void* buffer) {
-      unpack_packed_row(*packed.format, packed.data, K, n, static_cast<float*>(buffer));
+    const Tensor tensor = backend.weight(format_f32, packed.shape, [&](int64_t n, void* buffer) {
+      unpack_packed(*packed.format, packed.data, packed.shape, n, static_cast<float*>(buffer));
       return buffer;
     });
-    memory.emplace_back(tensor.data, backend.weight_bytes(format_f32, N, K));
+    memory.emplace_back(tensor.data, backend.weight_bytes(format_f32, packed.shape));
     return tensor;
   }
 };
 
+py::array output_of(const Op& op, const Shape& shape) {
+  return {py::dtype(op.integers ? "int32" : "float32"),
+          std::vector<py::ssize_t>(shape.axes.begin(), shape.axes.begin() + shape.rank)};
+}
+
 // A CUDA kernel on arrays: checked against the arrays as on the CPU, then run on copies.
-py::array_t<float> run_cuda(const Op& op, const std::vector<Argument>& reads, const std::vector<Argument>& weights,
+py::array run_cuda(const Op& op, const std::vector<Argument>& reads, const std::vector<Argument>& weights,
                             const Attributes& attributes, const std::string& target, bool guard) {
   OnBackend there(cuda_device(target));
   if (there.backend.target_of(op) != target)
@@ -244,12 +250,12 @@ py::array_t<float> run_cuda(const Op& op, const std::vector<Argument>& reads, co
   there.backend.download(guarded.words.data(), words, bytes);
   last_kernel = std::string(op.name) + "/" + target;
   if (guard) guarded.check(last_kernel);
-  py::array_t<float> out(std::vector<py::ssize_t>(shape.axes.begin(), shape.axes.begin() + shape.rank));
+  py::array out = output_of(op, shape);
   std::memcpy(out.mutable_data(), guarded.data(), elements * sizeof(float));
   return out;
 }
 
-py::array_t<float> run_op(const std::string& name, const py::sequence& reads, const py::sequence& weights,
+py::array run_op(const std::string& name, const py::sequence& reads, const py::sequence& weights,
                           const py::dict& attributes, const std::string& target, int threads, bool guard) {
   const Op& op = op_named(name);
   if (threads < 1 || threads > 1024)
@@ -264,7 +270,7 @@ py::array_t<float> run_op(const std::string& name, const py::sequence& reads, co
   Call call{.who = op.name, .reads = read_tensors, .weights = weight_tensors, .out = {}, .attributes = &numbers};
   call.guarded = guard;
   const Shape shape = op.shape(call);
-  py::array_t<float> out(std::vector<py::ssize_t>(shape.axes.begin(), shape.axes.begin() + shape.rank));
+  py::array out = output_of(op, shape);
   const size_t elements = static_cast<size_t>(shape.elements());
   std::unique_ptr<Guarded> guarded = guard ? std::make_unique<Guarded>(elements) : nullptr;
   call.out = {guard ? static_cast<void*>(guarded->data()) : out.mutable_data(), &format_f32, shape};
@@ -305,7 +311,7 @@ py::list list_ops() {
   for (const Op* op : ops())
     out.append(py::dict(py::arg("name") = op->name, py::arg("reads") = op->reads, py::arg("weights") = op->weights,
                         py::arg("attributes") = op->attributes, py::arg("targets") = op->targets,
-                        py::arg("per_sequence") = op->per_sequence));
+                        py::arg("per_sequence") = op->per_sequence, py::arg("integers") = op->integers));
   return out;
 }
 
@@ -313,15 +319,19 @@ py::list list_ops() {
 
 void bind_kernels(py::module_& m) {
   py::class_<PackedWeight, std::shared_ptr<PackedWeight>>(m, "PackedWeight", "A weight laid out for matmul and embed.")
-      .def_property_readonly("shape", [](const PackedWeight& w) { return py::make_tuple(w.N, w.K); })
+      .def_property_readonly("shape", [](const PackedWeight& w) {
+        py::tuple out(w.shape.rank);
+        for (int i = 0; i < w.shape.rank; ++i) out[static_cast<size_t>(i)] = w.shape[i];
+        return out;
+      })
       .def_property_readonly("format", [](const PackedWeight& w) { return w.format->name; })
       .def(
           "row",
           [](const PackedWeight& w, int64_t n) {
-            if (n < 0 || n >= w.N)
-              throw Error("ArgumentError", "row " + std::to_string(n) + " of " + std::to_string(w.N));
-            py::array_t<float> out(w.K);
-            unpack_packed_row(*w.format, w.data.data(), w.K, n, out.mutable_data());
+            if (n < 0 || n >= w.shape.rows())
+              throw Error("ArgumentError", "row " + std::to_string(n) + " of " + std::to_string(w.shape.rows()));
+            py::array_t<float> out(w.shape.last());
+            unpack_packed(*w.format, w.data.data(), w.shape, n, out.mutable_data());
             return out;
           },
           py::arg("n"), "Row n as float32 [K].");

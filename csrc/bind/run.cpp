@@ -52,7 +52,7 @@ py::dict to_python(const Stage& s) {
 py::dict to_python(const Graph& g) {
   return py::dict(py::arg("arch") = g.arch, py::arg("L") = g.L, py::arg("V") = g.V, py::arg("kv_width") = g.kv_width,
                   py::arg("stages") = to_list(g.stages), py::arg("constants") = g.constants,
-                  py::arg("aliases") = g.aliases);
+                  py::arg("aliases") = g.aliases, py::arg("long_context") = g.long_context);
 }
 
 WeightRef weight_from(const py::dict& d) {
@@ -84,6 +84,7 @@ Graph graph_from(const py::dict& d) {
   g.kv_width = d["kv_width"].cast<int64_t>();
   g.constants = d["constants"].cast<std::map<std::string, std::vector<double>>>();
   g.aliases = d["aliases"].cast<std::map<std::string, std::string>>();
+  g.long_context = d["long_context"].cast<int64_t>();
   for (auto item : d["stages"]) {
     auto s = item.cast<py::dict>();
     Stage stage{.name = s["name"].cast<std::string>(),
@@ -116,9 +117,10 @@ py::array_t<T> owned(std::vector<T>&& data, const std::vector<int64_t>& shape) {
 py::dict to_python(Capture&& c) {
   std::vector<int64_t> shape = c.shape;
   if (!c.positions.empty()) shape = {static_cast<int64_t>(c.data.size())};
+  py::array data = owned(std::move(c.data), shape);
+  if (c.integers) data = data.attr("view")("int32");
   return py::dict(py::arg("name") = c.name, py::arg("shape") = c.shape, py::arg("q8") = c.q8,
-                  py::arg("tokens") = c.tokens, py::arg("positions") = c.positions,
-                  py::arg("data") = owned(std::move(c.data), shape));
+                  py::arg("tokens") = c.tokens, py::arg("positions") = c.positions, py::arg("data") = data);
 }
 
 py::dict to_python(const Executed& e) {
@@ -173,10 +175,13 @@ py::dict forward(BoundSession& bound, const std::vector<py::array_t<int32_t, py:
     // The hook gets a copy: it may keep it, and what it leaves in it comes back only if it is valid.
     py::array_t<float> data(shape);
     std::memcpy(data.mutable_data(), c.data.data(), c.data.size() * sizeof(float));
-    py::object changed = hook(c.name, c.shape, c.tokens, c.positions, data, c.kernel, c.first);
+    py::array shown = c.integers ? py::array(data.attr("view")("int32")) : py::array(data);
+    py::object changed = hook(c.name, c.shape, c.tokens, c.positions, shown, c.kernel, c.first);
     if (changed.is_none()) return false;
-    auto values = changed.cast<py::array_t<float, py::array::c_style>>();
-    invariant(static_cast<size_t>(values.size()) == c.data.size(), "a hook's result has the size of its stage");
+    auto values = changed.cast<py::array>();
+    const bool fits = static_cast<size_t>(values.size()) == c.data.size() && values.itemsize() == sizeof(float) &&
+                      (values.dtype().kind() == 'i') == c.integers && values.flags() & py::array::c_style;
+    invariant(fits, "a hook's result has the size and the type of its stage");
     std::memcpy(c.data.data(), values.data(), c.data.size() * sizeof(float));
     return true;
   };
@@ -235,17 +240,22 @@ py::array run_stage(const Model& model, const py::dict& stage, const std::vector
   Shape out_shape;
   for (int64_t axis : shape) out_shape[out_shape.rank++] = axis;
   std::vector<float> out(static_cast<size_t>(out_shape.elements()));
-  Tensor y{.data = memory.get(out.size() * sizeof(float)), .format = &format_f32, .shape = out_shape};
+  Tensor y{.data = memory.get(out.size() * sizeof(float)),
+           .format = op->integers ? nullptr : &format_f32,
+           .shape = out_shape};
   backend.run(*op, {.who = name, .reads = arguments, .weights = weights, .out = y, .attributes = &attributes});
   backend.download(out.data(), y.data, out.size() * sizeof(float));
-  return owned(std::move(out), shape);
+  py::array result = owned(std::move(out), shape);
+  return op->integers ? py::array(result.attr("view")("int32")) : result;
 }
 
 py::dict config_dict(const Config& c) {
   return py::dict(py::arg("arch") = c.arch, py::arg("name") = c.name, py::arg("L") = c.L, py::arg("D") = c.D,
                   py::arg("H") = c.H, py::arg("G") = c.G, py::arg("E") = c.E, py::arg("F") = c.F, py::arg("V") = c.V,
-                  py::arg("context") = c.context, py::arg("eps") = c.eps, py::arg("rope_base") = c.rope_base,
-                  py::arg("rope_width") = c.rope_width, py::arg("rope_factor") = c.rope_factor);
+                  py::arg("context") = c.context, py::arg("eps") = c.eps, py::arg("rope_base") = c.rope.base,
+                  py::arg("rope_width") = c.rope.width, py::arg("window") = c.window,
+                  py::arg("windowed") = c.windowed, py::arg("experts") = c.experts,
+                  py::arg("experts_used") = c.experts_used, py::arg("expert_F") = c.expert_F);
 }
 
 py::array cache_array(const Session& s, int64_t sequence, int64_t layer, bool values) {

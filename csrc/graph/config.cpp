@@ -43,7 +43,89 @@ struct Reader {
     if (!(x > 0) || std::isinf(x)) fail(name, std::to_string(x), "a finite number above 0");
     return x;
   }
+
+  double zero_or_positive(const std::string& name) const {  // 0 when absent
+    const double x = file.get_float(key(name), 0);
+    if (!(x >= 0) || std::isinf(x)) fail(name, std::to_string(x), "a finite number, 0 or above");
+    return x;
+  }
 };
+
+RopeConfig read_rope(const Reader& read, const Config& c) {
+  const File& file = read.file;
+  RopeConfig rope;
+  rope.base = read.positive("rope.freq_base", 10000.0);
+  rope.width = read.integer("rope.dimension_count", c.E, c.E);
+  if (c.arch != "gpt2" && rope.width % 2)
+    read.fail("rope.dimension_count", std::to_string(rope.width), "an even number");
+  rope.original = read.integer("rope.scaling.original_context_length", 16777216, c.context);
+  rope.attention_factor = read.positive("rope.scaling.attn_factor", 1.0);
+  rope.beta_fast = read.positive("rope.scaling.yarn_beta_fast", 32.0);
+  rope.beta_slow = read.positive("rope.scaling.yarn_beta_slow", 1.0);
+  // No key of GGUF says so: OpenAI's model, and its description at Hugging Face, leave the ends of the ramp as they are.
+  rope.truncate = file.get_bool(read.key("rope.scaling.yarn_truncate"), c.arch != "gpt-oss");
+  // Files of phi3 have the factors as tensors and no word about the kind.
+  const bool factors = file.find("rope_factors_long.weight") || file.find("rope_factors_short.weight");
+  const bool scaled = file.get_float(read.key("rope.scaling.factor"), 0) != 0;
+  const std::string kind =
+      file.get_string(read.key("rope.scaling.type"), factors ? "longrope" : scaled ? "linear" : "none");
+  if (kind == "linear") rope.scaling = scaled ? RopeScaling::linear : RopeScaling::none;
+  else if (kind == "yarn") rope.scaling = RopeScaling::yarn;
+  else if (kind == "longrope") rope.scaling = RopeScaling::longrope;
+  else if (kind != "none")
+    throw Error("UnsupportedModelError", file.parts[0] + ": " + read.key("rope.scaling.type") + " is \"" +
+                                             printable(kind) +
+                                             "\"; supported are none, linear, yarn, longrope, and llama3 through "
+                                             "rope_freqs.weight");
+  if (rope.scaling == RopeScaling::linear || rope.scaling == RopeScaling::yarn)
+    rope.factor = read.positive("rope.scaling.factor");
+  return rope;
+}
+
+// Which layers have a window: true in an array, or with a period P all but every P-th.
+std::vector<bool> read_windowed(const Reader& read, const Config& c) {
+  std::vector<bool> out(static_cast<size_t>(c.L), c.window > 0);
+  const std::string name = "attention.sliding_window_pattern";
+  const Value* value = read.file.value(read.key(name));
+  if (value && value->is_array) {
+    const auto list = read.file.get_ints(read.key(name));
+    if (static_cast<int64_t>(list.size()) != c.L)
+      read.fail(name, "an array of " + std::to_string(list.size()), "one entry for each of the " +
+                std::to_string(c.L) + " layers");
+    for (size_t i = 0; i < out.size(); ++i) out[i] = out[i] && list[i] != 0;
+    return out;
+  }
+  const int64_t usual = c.arch == "gemma3" ? 6 : c.arch == "gpt-oss" ? 2 : 0;  // published files do not say
+  if (!value && !usual) return out;
+  const int64_t period = read.integer(name, 4096, usual);
+  for (size_t i = 0; i < out.size(); ++i) out[i] = out[i] && static_cast<int64_t>(i) % period < period - 1;
+  return out;
+}
+
+void read_attention(const Reader& read, Config& c) {
+  // Gemma 3's 27B alone scales by the width of the model over its heads, and no key of GGUF says so.
+  const bool by_width = c.arch == "gemma3" && c.L == 62;
+  const double width = static_cast<double>(by_width ? c.D / c.H : c.E);
+  c.attention_scale = read.positive("attention.scale", 1.0 / std::sqrt(width));
+  c.attention_softcap = read.zero_or_positive("attn_logit_softcapping");
+  c.logit_softcap = read.zero_or_positive("final_logit_softcapping");
+  c.window = read.file.get_int(read.key("attention.sliding_window"), 0);
+  if (c.window < 0) read.fail("attention.sliding_window", std::to_string(c.window), "0 or more");
+  c.windowed = read_windowed(read, c);
+  c.local_rope_base = c.arch == "gemma3" ? read.positive("rope.freq_base_swa", 10000.0)
+                                         : read.zero_or_positive("rope.freq_base_swa");
+}
+
+void read_experts(const Reader& read, Config& c) {
+  if (!read.file.get_int(read.key("expert_count"), 0)) return;
+  if (c.arch != "gpt-oss")
+    throw Error("UnsupportedModelError", read.file.parts[0] + ": " + read.key("expert_count") + " is " +
+                                             std::to_string(read.file.get_int(read.key("expert_count"), 0)) +
+                                             "; a mixture of experts is supported in gpt-oss only");
+  c.experts = read.integer("expert_count", 1024);
+  c.experts_used = read.integer("expert_used_count", c.experts);
+  c.expert_F = read.integer("expert_feed_forward_length", 16777216);
+}
 
 std::string supported() {
   std::string out;
@@ -77,22 +159,14 @@ Config read_config(const File& file) {
   c.E = read.integer("attention.key_length", 1048576, c.D / c.H);
   if (int64_t E = read.integer("attention.value_length", 1048576, c.E); E != c.E)
     read.fail("attention.value_length", std::to_string(E), "key_length = " + std::to_string(c.E));
-  c.F = read.integer("feed_forward_length", 16777216, c.arch == "gpt2" ? 4 * c.D : -1);
+  c.F = read.integer("feed_forward_length", 16777216, c.arch == "gpt2" ? 4 * c.D : c.arch == "gpt-oss" ? c.D : -1);
   c.context = read.integer("context_length", 16777216);
   bool rms = file.value(read.key("attention.layer_norm_rms_epsilon"));
   c.eps = static_cast<float>(read.positive(rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"));
 
-  c.rope_base = read.positive("rope.freq_base", 10000.0);
-  c.rope_width = read.integer("rope.dimension_count", c.E, c.E);
-  if (c.arch != "gpt2" && c.rope_width % 2)
-    read.fail("rope.dimension_count", std::to_string(c.rope_width), "an even number");
-  std::string scaling = file.get_string(read.key("rope.scaling.type"), "");
-  if (!scaling.empty() && scaling != "none" && scaling != "linear")
-    throw Error("UnsupportedModelError", file.parts[0] + ": " + read.key("rope.scaling.type") + " is \"" +
-                                             printable(scaling) +
-                                             "\"; supported are none and linear, and llama3 through rope_freqs.weight");
-  bool scaled = scaling != "none" && file.get_float(read.key("rope.scaling.factor"), 0) != 0;
-  c.rope_factor = scaled ? read.positive("rope.scaling.factor") : 1.0;
+  c.rope = read_rope(read, c);
+  read_attention(read, c);
+  read_experts(read, c);
 
   const TensorInfo* table = file.find("token_embd.weight");
   if (!table)

@@ -7,6 +7,8 @@ namespace {
 
 constexpr const char* kTap = "@act_q8";
 
+bool is_product(const Stage& stage) { return stage.op == "matmul" || stage.op == "experts_matmul"; }
+
 struct Fuser {
   const Graph& graph;
   const FuseOptions& options;
@@ -35,12 +37,18 @@ struct Fuser {
     return true;
   }
 
-  // scores, pattern, z -> attention
+  // scores, (sink,) pattern, z -> attention
   bool attention(size_t i) {
-    if (!is(i, "attention_scores") || !is(i + 1, "softmax") || !is(i + 2, "attention_mix")) return false;
-    if (at(i + 1).reads[0] != at(i).name || at(i + 2).reads[0] != at(i + 1).name || !hidden(i, 1) || !hidden(i + 1, 1))
+    const bool sink = is(i + 1, "attention_sink");
+    const size_t pattern = i + (sink ? 2 : 1), z = pattern + 1;
+    if (!is(i, "attention_scores") || !is(pattern, "softmax") || !is(z, "attention_mix")) return false;
+    if (sink && (at(i + 1).reads[0] != at(i).name || at(i + 1).weights != at(pattern).weights || readers.count(at(i + 1).name)))
       return false;
-    emit("attention", i, 3, {at(i).reads[0], at(i).reads[1], at(i + 2).reads[1]}, {}, at(i).attributes);
+    if (at(pattern).reads[0] != at(i).name || at(z).reads[0] != at(pattern).name || !hidden(i, sink ? 2 : 1) ||
+        !hidden(pattern, 1))
+      return false;
+    emit("attention", i, z - i + 1, {at(i).reads[0], at(i).reads[1], at(z).reads[1]}, at(pattern).weights,
+         at(i).attributes);
     return true;
   }
 
@@ -55,7 +63,7 @@ struct Fuser {
     return true;
   }
 
-  bool q8(const Stage& stage) const { return stage.op == "matmul" && options.takes_q8(stage.weights[0]); }
+  bool q8(const Stage& stage) const { return is_product(stage) && options.takes_q8(stage.weights[0]); }
 
   // The name a product reads: the stage itself, or its rounded blocks, made once for all that want them.
   std::string input(const Stage& stage) {
@@ -63,8 +71,8 @@ struct Fuser {
     if (!q8(stage)) return read;
     std::string tap = read + kTap;
     if (plan.places.count(tap)) return tap;
-    int64_t K = stage.weights[0].shape[1];
-    plan.places[tap] = {.shape = {kTokens, K / 32, 12}, .floats = K / 32 * 12, .q8 = true};
+    const int64_t blocks = plan.places.at(plan.owner(read)).floats / 32;
+    plan.places[tap] = {.shape = {kTokens, blocks, 12}, .floats = blocks * 12, .q8 = true};
     plan.steps.push_back({find_op("quantize_q8"), tap, {}, {read}, {}, {}});
     return tap;
   }
@@ -79,7 +87,7 @@ struct Fuser {
   }
 
   void place(const Stage& stage) {
-    Place p{.shape = stage.shape};
+    Place p{.shape = stage.shape, .integers = find_op(stage.op)->integers};
     p.floats = 1;
     for (int64_t n : stage.shape) {
       if (n == kPositions) p.square = true;
@@ -96,7 +104,7 @@ struct Fuser {
       return;
     }
     std::vector<std::string> reads = stage.reads;
-    if (stage.op == "matmul") reads[0] = input(stage);
+    if (is_product(stage)) reads[0] = input(stage);
     plan.steps.push_back(
         {find_op(stage.op), stage.name, {static_cast<int>(i)}, std::move(reads), stage.weights, stage.attributes});
     place(stage);
@@ -137,7 +145,7 @@ struct Fuser {
 
   Plan run() {
     for (size_t i = 0; i < graph.stages.size();) {
-      if (options.fuse && (norm(i) || attention(i) || gated(i))) i += 3;
+      if (options.fuse && (norm(i) || attention(i) || gated(i))) i += plan.steps.back().covers.size();
       else single(i++);
     }
     plan.head = plan.steps.size();

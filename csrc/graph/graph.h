@@ -36,6 +36,7 @@ struct Graph {
   int64_t kv_width = 0;                                  // G E: values of a token in one layer's keys
   std::vector<Stage> stages;                             // in order; each reads only what stands before it
   std::map<std::string, std::vector<double>> constants;  // "$rope.frequencies"
+  int64_t long_context = 0;  // > 0: sessions for longer sequences take the constant NAME.long instead of NAME
   std::map<std::string, std::string> aliases;  // second names of stages: "blocks.0.mlp.in" -> "blocks.0.ln2.out"
 
   int find(std::string_view name) const;  // index of a stage or of what an alias names; -1: there is none

@@ -32,6 +32,7 @@ struct Place {
   int64_t offset = 0;          // per token
   bool square = false;         // has an S axis
   bool q8 = false;             // holds the blocks of quantize_q8
+  bool integers = false;       // holds int32
 };
 
 struct Plan {

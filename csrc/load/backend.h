@@ -27,10 +27,10 @@ class Backend {
   // Converts `count` floats to float16 on the backend: the rows of a float16 cache.
   virtual void copy_as_f16(void* to, const float* from, int64_t count) = 0;
 
-  // A weight of N rows of K elements, laid out for matmul and embed. `row(n, buffer)` gives row n's stored bytes, and
-  // may be called from several threads.
-  virtual size_t weight_bytes(const Format& format, int64_t N, int64_t K) const = 0;
-  virtual Tensor weight(const Format& format, int64_t N, int64_t K,
+  // A weight [N, K], or experts' weights [X, N, K], laid out for the products and embed. `row(n, buffer)` gives the
+  // stored bytes of row n, counted through all experts, and may be called from several threads.
+  virtual size_t weight_bytes(const Format& format, const Shape& shape) const = 0;
+  virtual Tensor weight(const Format& format, const Shape& shape,
                         const std::function<const void*(int64_t n, void* buffer)>& row) = 0;
 
   // Whether matmul on this backend takes activations rounded to q8 blocks for weights of this format.

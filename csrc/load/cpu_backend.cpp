@@ -42,15 +42,15 @@ class CpuBackend : public Backend {
     for (int64_t i = 0; i < count; ++i) out[i] = f16_bits(from[i]);
   }
 
-  size_t weight_bytes(const Format& format, int64_t N, int64_t K) const override { return packed_bytes(format, N, K); }
+  size_t weight_bytes(const Format& format, const Shape& shape) const override { return packed_bytes(format, shape); }
 
-  Tensor weight(const Format& format, int64_t N, int64_t K,
+  Tensor weight(const Format& format, const Shape& shape,
                 const std::function<const void*(int64_t, void*)>& row) override {
-    size_t bytes = packed_bytes(format, N, K);
-    Tensor out{.data = allocate(bytes), .format = &format, .shape = {N, K}, .layout = Layout::packed};
+    size_t bytes = packed_bytes(format, shape);
+    Tensor out{.data = allocate(bytes), .format = &format, .shape = shape, .layout = Layout::packed};
     std::lock_guard lock(mutex_);
     try {
-      pack(format, N, K, row, out.data, pool_);
+      pack(format, shape, row, out.data, pool_);
     } catch (...) {
       release(out.data, bytes);
       throw;

@@ -57,13 +57,14 @@ class CudaBackend : public Backend {
     device_->copy_as_f16(to, from, count);
   }
 
-  size_t weight_bytes(const Format&, int64_t N, int64_t K) const override {
-    return static_cast<size_t>(N * K) * sizeof(float);
+  size_t weight_bytes(const Format&, const Shape& shape) const override {
+    return static_cast<size_t>(shape.elements()) * sizeof(float);
   }
 
-  Tensor weight(const Format& format, int64_t N, int64_t K,
+  Tensor weight(const Format& format, const Shape& shape,
                 const std::function<const void*(int64_t, void*)>& row) override {
-    const size_t row_floats = static_cast<size_t>(K), bytes = weight_bytes(format, N, K);
+    const int64_t N = shape.rows(), K = shape.last();
+    const size_t row_floats = static_cast<size_t>(K), bytes = weight_bytes(format, shape);
     void* memory;
     try {
       memory = allocate(bytes);
@@ -84,7 +85,7 @@ class CudaBackend : public Backend {
       release(memory, bytes);
       throw;
     }
-    return {.data = memory, .format = &format_f32, .shape = {N, K}, .layout = Layout::packed};
+    return {.data = memory, .format = &format_f32, .shape = shape, .layout = Layout::packed};
   }
 
   bool takes_q8(const Format&) const override { return false; }

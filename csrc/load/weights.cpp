@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "formats/format.h"
+#include "formats/f32/f32.h"
 
 namespace cutaway {
 namespace {
@@ -59,22 +59,27 @@ Weights::~Weights() {
 Weights::Entry Weights::load(const WeightRef& ref, bool packed) {
   const TensorInfo& tensor = find(*file_, ref);
   const Format& format = *tensor.format;
-  const int64_t K = packed ? ref.shape[1] : 1;
+  Shape shape = ref.shape;
+  shape[0] = ref.rows;
+  // A row as it is read: of a vector one number, of experts' matrices a row of one of them.
+  const int64_t K = shape.rank == 1 ? 1 : shape.last(), in_first = shape.rank == 3 ? shape[1] : 1;
   const auto bytes = static_cast<uint64_t>(row_bytes(format, K));
   auto read_row = [&](int64_t n, void* buffer) -> const void* {
-    file_->read(tensor, static_cast<uint64_t>(stored_row(ref, n)) * bytes, bytes, buffer);
+    const int64_t stored = stored_row(ref, n / in_first) * in_first + n % in_first;
+    file_->read(tensor, static_cast<uint64_t>(stored) * bytes, bytes, buffer);
     return buffer;
   };
-  if (packed)
-    return {ref, true, backend_->weight(format, ref.rows, K, read_row), backend_->weight_bytes(format, ref.rows, K)};
-  if (format.payload != Payload::f32)
+  if (packed) return {ref, true, backend_->weight(format, shape, read_row), backend_->weight_bytes(format, shape)};
+  if (format.block != 1)
     throw Error("MappingError",
-                file_->parts[0] + ": " + printable(ref.tensor) + " is " + format.name + ", expected f32", "",
-                {{"tensor", ref.tensor}});
-  std::vector<float> values(static_cast<size_t>(ref.rows));
-  for (int64_t n = 0; n < ref.rows; ++n) read_row(n, &values[static_cast<size_t>(n)]);
+                file_->parts[0] + ": " + printable(ref.tensor) + " is " + format.name + ", expected f32, f16 or bf16",
+                "", {{"tensor", ref.tensor}});
+  std::vector<float> values(static_cast<size_t>(shape.elements()));
+  std::vector<std::byte> stored(bytes);
+  for (int64_t n = 0; n < shape.elements() / K; ++n)
+    format.unpack_row(read_row(n, stored.data()), &values[static_cast<size_t>(n * K)], K);
   const size_t size = values.size() * sizeof(float);
-  Tensor out{.data = backend_->allocate(size), .format = &format, .shape = {ref.rows}};
+  Tensor out{.data = backend_->allocate(size), .format = &format_f32, .shape = shape};
   backend_->upload(out.data, values.data(), size);
   return {ref, false, out, size};
 }

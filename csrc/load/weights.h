@@ -17,8 +17,8 @@ namespace cutaway {
 // A weight as a stage uses it: a tensor of the file, or some of its rows, or one of the graph's constants.
 struct WeightRef {
   std::string tensor;     // "blk.0.attn_q.weight"; a constant's name begins with "$"; empty: an absent optional weight
-  Shape shape;            // expected in the file, [N, K] or [N]
-  int64_t first_row = 0;  // the stage uses rows [first_row, first_row + rows)
+  Shape shape;            // expected in the file: [N, K], [N], or of experts [X, N, K], [X, N]
+  int64_t first_row = 0;  // the stage uses rows [first_row, first_row + rows) of the first axis
   int64_t rows = 0;
   int64_t heads = 0;  // > 0: each head's rows lie in adjacent pairs in the file, and are put into halves on loading
   bool operator==(const WeightRef&) const = default;

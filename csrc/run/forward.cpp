@@ -120,7 +120,7 @@ struct Forward {
     float* data = address(owner, T, is_beside(owner));
     if (from_body) data = gathered(owner, data);
     return {.data = data,
-            .format = &format_f32,
+            .format = it != plan.places.end() && it->second.integers ? nullptr : &format_f32,
             .shape = concrete(shape_of(owner), rows, 0),
             .layout = q8 ? Layout::q8 : Layout::plain};
   }
@@ -172,7 +172,7 @@ struct Forward {
     const bool head = in_head(step);
     const int64_t rows = head ? head_rows : T;
     std::vector<Tensor> weights;
-    for (size_t i = 0; i < refs.size(); ++i) weights.push_back(model.weight(op, i, refs[i]));
+    for (size_t i = 0; i < refs.size(); ++i) weights.push_back(session.weight(op, i, refs[i]));
     const std::vector<int64_t>& shape = shape_of(writes);
     Tensor out{.data = address(writes, rows, beside), .format = &format_f32, .shape = concrete(shape, rows, 0)};
     std::vector<Tensor> arguments;
@@ -213,7 +213,8 @@ struct Forward {
   Capture described(const std::string& name, int64_t rows) const {
     const std::vector<int64_t>& shape = shape_of(plan.owner(name));
     auto it = plan.places.find(name);
-    Capture out{.name = name, .shape = shape, .q8 = it != plan.places.end() && it->second.q8};
+    Capture out{.name = name, .shape = shape};
+    if (it != plan.places.end()) out.q8 = it->second.q8, out.integers = it->second.integers;
     for (int64_t& axis : out.shape)
       if (axis == kTokens) axis = rows;
     for (const Part& part : parts) {
@@ -255,7 +256,7 @@ struct Forward {
   }
 
   void check_finite(const std::string& name, const Capture& tensor, const Op& op, const char* target) {
-    if (tensor.q8) return;
+    if (tensor.q8 || tensor.integers) return;
     const bool scores = is_square(tensor.shape);
     const int64_t width = tensor.shape.empty() || scores
                               ? 1
@@ -341,7 +342,7 @@ struct Forward {
     std::vector<std::string> reads = s.reads;
     // A product reads the rounded blocks that the step in front of it made.
     for (const std::string& read : plan.steps[step].reads)
-      if (s.op == "matmul" && read.find('@') != std::string::npos) reads[0] = read;
+      if ((s.op == "matmul" || s.op == "experts_matmul") && read.find('@') != std::string::npos) reads[0] = read;
     const char* target = call(*find_op(s.op), s.name, reads, s.weights, s.attributes, !last, step);
     record(s.name, *find_op(s.op), target, reads, s.weights, s.attributes, {i});
     return settle(s.name, *find_op(s.op), target, !last, step);

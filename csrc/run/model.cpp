@@ -46,7 +46,7 @@ Tensor Model::weight(const Op& op, size_t argument, const WeightRef& ref) const 
     return weights_->get(ref, false, &it->second);
   }
   // Matrices go to matmul and embed, vectors (norms, biases) are plain float32.
-  return weights_->get(ref, std::strcmp(op.weights[argument], "?bias") != 0 && ref.shape.rank == 2);
+  return weights_->get(ref, std::strcmp(op.weights[argument], "?bias") != 0 && ref.shape.rank >= 2);
 }
 
 bool Model::takes_q8(const WeightRef& ref) const {

@@ -25,6 +25,15 @@ size_t Session::row_bytes() const {
   return static_cast<size_t>(model->config.G * model->config.E) * static_cast<size_t>(kv.block_bytes);
 }
 
+Tensor Session::weight(const Op& op, size_t argument, const WeightRef& ref) const {
+  const Graph& graph = model->graph;
+  if (!graph.long_context || n_ctx <= graph.long_context || !graph.constants.count(ref.tensor + ".long"))
+    return model->weight(op, argument, ref);
+  WeightRef twin = ref;
+  twin.tensor += ".long";
+  return model->weight(op, argument, twin);
+}
+
 void Session::release(Sequence& sequence) {
   for (auto* list : {&sequence.keys, &sequence.values})
     for (void* memory : *list)

@@ -17,6 +17,7 @@ struct Capture {
   std::string name;
   std::vector<int64_t> shape{};     // T first; of a tensor with an S axis, [H] only: see `positions`
   bool q8 = false;                  // holds the blocks of quantize_q8
+  bool integers = false;            // `data` holds the bits of int32
   std::vector<int64_t> tokens{};    // rows of each sequence that has some
   std::vector<size_t> sequences{};  // which those are
   std::vector<int64_t>
@@ -85,6 +86,8 @@ class Session {
     int64_t length = 0, capacity = 0;
     std::vector<void*> keys, values;  // per layer [capacity, G, E]
   };
+  // As the model's; with longrope, constants for long sequences where n_ctx is beyond the original context.
+  Tensor weight(const Op& op, size_t argument, const WeightRef& ref) const;
   size_t row_bytes() const;  // of one token in one layer's keys
   void reserve(Sequence& sequence, int64_t length);
   void release(Sequence& sequence);

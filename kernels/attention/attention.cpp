@@ -5,12 +5,13 @@ namespace cutaway {
 static constexpr Kernel<Attention> kernels[] = CUTAWAY_KERNELS(attention);
 extern const Op op_attention;
 const Op op_attention =
-    make_op<Attention, kernels>("attention", {"q", "keys", "values"}, {}, {"scale", "?window"}, true);
+    make_op<Attention, kernels>("attention", {"q", "keys", "values"}, {"?sinks"}, {"scale", "?window", "?softcap"}, true);
 
 Shape Attention::shape(const Call& call) {
   const Shape &q = call.reads[0].shape, &keys = call.reads[1].shape, &values = call.reads[2].shape;
   check_queries(call, q, keys);
   check_shape(call, values == keys, "values is " + values.str() + ", expected " + keys.str() + ", the shape of keys");
+  if (call.has_weight(0)) check_sinks(call, q[1]);
   return q;
 }
 
@@ -25,7 +26,9 @@ Attention Attention::bind(const Call& call) {
           .T = q[0],
           .H = q[1],
           .scale = attention_scale(call),
-          .window = attention_window(call)};
+          .window = attention_window(call),
+          .softcap = attention_softcap(call),
+          .sinks = call.has_weight(0) ? floats(call, call.weights[0], "sinks") : nullptr};
 }
 
 }  // namespace cutaway

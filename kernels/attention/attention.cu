@@ -14,11 +14,12 @@ static __global__ void attention_rows(Attention a, const Element* keys, const El
     const int64_t t = unit / a.H, g = unit % a.H / (a.H / G), p = S - a.T + t;
     const int64_t first = first_seen_by(p, a.window), begin = first / kLanes * kLanes;
     for (int64_t s = begin + threadIdx.x / kLanes; s <= p; s += kWarps) {
-      const float score = s >= first ? dot_key(a.q + unit * E, keys + (s * G + g) * E, E) * a.scale : -INFINITY;
+      const float score =
+          s >= first ? score_of(dot_key(a.q + unit * E, keys + (s * G + g) * E, E), a.scale, a.softcap) : -INFINITY;
       if (lane() == 0) row[s] = score;
     }
     __syncthreads();
-    const SoftmaxRow softmax = softmax_row(row, begin, p + 1);  // every warp for itself
+    const SoftmaxRow softmax = softmax_row(row, begin, p + 1, a.sinks ? a.sinks[unit % a.H] : -INFINITY);  // every warp for itself
     __syncthreads();
     for (int64_t s = begin + threadIdx.x; s <= p; s += kThreads) row[s] = expf(row[s] - softmax.most) / softmax.total;
     __syncthreads();

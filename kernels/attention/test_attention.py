@@ -39,6 +39,11 @@ def cases():
         outlier = values.copy()
         outlier[S // 2] = 1e20
         yield Case(f"{name} outlier", (q, keys, outlier), (), attributes)
+        sinks = np.linspace(-2, 9, H, dtype=np.float32)
+        yield Case(f"{name} sinks", (q, keys, values), (sinks,), attributes)
+        yield Case(f"{name} sinks, window", (q, keys, values), (sinks,), {**attributes, "window": 1 + S // 3})
+        yield Case(f"{name} sinks, large scores", (5 * q, 5 * keys, values), (sinks,), attributes)
+        yield Case(f"{name} softcap", (5 * q, 5 * keys, values), (), {**attributes, "softcap": 20.0})
         for value in (np.nan, np.inf, -np.inf):
             broken = q.copy()
             broken[0, 0, E // 2] = value
@@ -54,9 +59,12 @@ def test_every_kernel():
 def test_same_bits_as_its_chain(target):
     for case in cases():
         q, keys, values = case.reads
-        pattern = ops.softmax(ops.attention_scores(q, keys, **case.attributes, target=target), target=target)
+        scores = ops.attention_scores(q, keys, **case.attributes, target=target)
+        pattern = ops.softmax(scores, *case.weights, target=target)
         chain = ops.attention_mix(pattern, values, target=target)
-        np.testing.assert_array_equal(ops.attention(*case.reads, **case.attributes, target=target), chain, case.name)
+        np.testing.assert_array_equal(
+            ops.attention(*case.reads, *case.weights, **case.attributes, target=target), chain, case.name
+        )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -65,7 +73,7 @@ def test_same_bits_as_its_chain(target):
 def test_prefill_gives_the_bits_of_decode(target, window, dtype):
     q, keys, values = inputs(150, 150, 6, 2, 40)
     keys, values = keys.astype(dtype), values.astype(dtype)
-    run = lambda t, s: ops.attention(q[t], keys[:s], values[:s], 0.3, window, target=target)
+    run = lambda t, s: ops.attention(q[t], keys[:s], values[:s], scale=0.3, window=window, target=target)
     whole = run(slice(0, 150), 150)
     for t in (0, 1, 15, 16, 17, 63, 64, 65, 149):
         np.testing.assert_array_equal(run(slice(t, t + 1), t + 1)[0], whole[t])
@@ -75,19 +83,19 @@ def test_prefill_gives_the_bits_of_decode(target, window, dtype):
 
 def test_positions_not_seen_reach_nothing():
     q, keys, values = inputs(9, 40, 4, 2, 16)
-    clean = ops.attention(q, keys, values, 0.25, 8)
+    clean = ops.attention(q, keys, values, scale=0.25, window=8)
     for array in (keys, values):
         array[:24], array[32:] = np.nan, np.nan  # query 0, at position 31, sees 24 to 31
-    np.testing.assert_array_equal(ops.attention(q, keys, values, 0.25, 8)[0], clean[0])
+    np.testing.assert_array_equal(ops.attention(q, keys, values, scale=0.25, window=8)[0], clean[0])
 
 
 def test_one_percent_in_one_channel_is_found():  # the tolerance is not so wide that a real fault fits in
     definition = ops.definition("attention")
     for sharpness in (1, 5, 30):
         q, keys, values = inputs(5, 133, 9, 3, 64)
-        call = (sharpness * q, sharpness * keys, values, 0.125)
-        magnitude, expected = definition.magnitude(*call), ref.attention(*call)
-        broken = ops.attention(*call)
+        call = (sharpness * q, sharpness * keys, values)
+        magnitude, expected = definition.magnitude(*call, scale=0.125), ref.attention(*call, scale=0.125)
+        broken = ops.attention(*call, scale=0.125)
         assert_agrees(broken, expected, magnitude, definition.UNITS)
         broken[..., 5] *= 1.01
         with pytest.raises(AssertionError, match="units at"):
@@ -106,5 +114,9 @@ def test_refusals():
         ops.attention(q, keys, values.astype(np.float16), scale=1.0)
     with pytest.raises(errors.ArgumentError, match="window is -1"):
         ops.attention(q, keys, values, scale=1.0, window=-1)
+    with pytest.raises(errors.ShapeError, match=r"sinks is \[3\], expected one for each head: \[H\] = \[4\]"):
+        ops.attention(q, keys, values, np.ones(3, np.float32), scale=1.0)
+    with pytest.raises(errors.ArgumentError, match="softcap is -1"):
+        ops.attention(q, keys, values, scale=1.0, softcap=-1)
     with pytest.raises(errors.ArgumentError, match="missing a required argument: 'scale'"):
         ops.attention(q, keys, values)

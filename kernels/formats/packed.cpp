@@ -60,16 +60,18 @@ void pack_row_of_floats(int64_t K, size_t size, const uint8_t* row, uint8_t* str
 
 }  // namespace
 
-void pack(const Format& f, int64_t N, int64_t K, const std::function<const void*(int64_t, void*)>& row, void* out,
+void pack(const Format& f, const Shape& shape, const std::function<const void*(int64_t, void*)>& row, void* out,
           Pool& pool) {
+  const int64_t N = shape[shape.rank - 2], K = shape.last(), X = shape.rank == 3 ? shape[0] : 1;
   const size_t bytes = strip_bytes(f, K);
-  pool.parallel_for(strips(N), [&](int64_t begin, int64_t end, int) {
+  pool.parallel_for(X * strips(N), [&](int64_t begin, int64_t end, int) {
     std::vector<uint8_t> buffer(static_cast<size_t>(row_bytes(f, K)));
     for (int64_t s = begin; s < end; ++s) {
       auto* strip = static_cast<uint8_t*>(out) + static_cast<size_t>(s) * bytes;
+      const int64_t matrix = s / strips(N), first = s % strips(N) * kStripRows;
       std::memset(strip, 0, bytes);
-      for (int64_t lane = 0; lane < kStripRows && s * kStripRows + lane < N; ++lane) {
-        const auto* stored = static_cast<const uint8_t*>(row(s * kStripRows + lane, buffer.data()));
+      for (int64_t lane = 0; lane < kStripRows && first + lane < N; ++lane) {
+        const auto* stored = static_cast<const uint8_t*>(row(matrix * N + first + lane, buffer.data()));
         if (has_codes(f)) pack_row_of_codes(f, K, stored, strip, lane);
         else pack_row_of_floats(K, static_cast<size_t>(f.block_bytes), stored, strip, lane);
       }
@@ -93,6 +95,12 @@ void unpack_packed_row(const Format& f, const void* packed, int64_t K, int64_t n
         get_scale(f, block + at.scales, group) * static_cast<float>(integer_of(f, get_code(f, block, column, lane)));
     out[k] = f.minimums ? product + get_scale(f, block + at.minimums, group) : product;
   }
+}
+
+void unpack_packed(const Format& f, const void* packed, const Shape& shape, int64_t n, float* out) {
+  const int64_t N = shape[shape.rank - 2], K = shape.last();
+  unpack_packed_row(f, static_cast<const std::byte*>(packed) + static_cast<size_t>(n / N) * packed_bytes(f, N, K), K,
+                    n % N, out);
 }
 
 }  // namespace cutaway

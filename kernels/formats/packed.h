@@ -48,13 +48,21 @@ static inline size_t packed_bytes(const Format& f, int64_t N, int64_t K) {
   return static_cast<size_t>(strips(N)) * strip_bytes(f, K);
 }
 
-// Packs rows [0, N) into `out`, packed_bytes() long. `row(n, buffer)` returns the stored bytes of row n, which it may
+// Of a weight [N, K], or of [X, N, K]: X of them one after the other.
+static inline size_t packed_bytes(const Format& f, const Shape& shape) {
+  const int64_t N = shape[shape.rank - 2], X = shape.rank == 3 ? shape[0] : 1;
+  return static_cast<size_t>(X) * packed_bytes(f, N, shape.last());
+}
+
+// Packs the rows of a weight [N, K] or [X, N, K] into `out`, packed_bytes() long. `row(n, buffer)` returns the stored bytes of row n, which it may
 // have put into `buffer`, row_bytes(f, K) long; it is called from several threads.
-void pack(const Format& f, int64_t N, int64_t K, const std::function<const void*(int64_t n, void* buffer)>& row,
+void pack(const Format& f, const Shape& shape, const std::function<const void*(int64_t n, void* buffer)>& row,
           void* out, Pool& pool);
 
 // Row n of a packed weight to float32, bit for bit what unpack_row gives for the stored row.
 void unpack_packed_row(const Format& f, const void* packed, int64_t K, int64_t n, float* out);
+// The same of a packed [N, K] or [X, N, K], whose rows are counted through.
+void unpack_packed(const Format& f, const void* packed, const Shape& shape, int64_t n, float* out);
 
 // The integer that a code stands for.
 static inline int integer_of(const Format& f, int code) { return f.table ? f.table[code] : code - f.offset; }

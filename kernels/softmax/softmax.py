@@ -5,20 +5,29 @@ import numpy as np
 UNITS = 6  # worst seen 1.83, every CPU target, adversarial rows, widths to 4096
 
 
-def reference(x):  # [..., S] -> [..., S]
-    """exp of each row over its sum, the row's maximum taken off first; -inf becomes exactly 0."""
-    x = x.astype(np.float64)
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+def reference(x, sinks=None):  # [..., H, S], [H] or none -> [..., H, S]
+    """exp of each row over its sum, the row's maximum taken off first; -inf becomes exactly 0.
+
+    A head's sink counts in the maximum and the sum as one more element, which is not returned.  arXiv:2508.10925."""
+    return shares(x, sinks)[0]
 
 
-def magnitude(x):
+def magnitude(x, sinks=None):
     """The result's size, times what exp makes of one rounding of x - max, in this element and in the row's sum."""
-    p = reference(x)
-    distance = x.max(axis=-1, keepdims=True).astype(np.float64) - x.astype(np.float64)
-    distance = np.where(p > 0, distance, 0)  # a masked element has no error
-    return p * (1 + distance + (p * distance).sum(axis=-1, keepdims=True))
+    p, distance, of_sink, sink_distance = shares(x, sinks)
+    return p * (1 + distance + (p * distance).sum(axis=-1, keepdims=True) + of_sink * sink_distance)
 
 
-def cost(x):  # bytes moved, operations done
+def shares(x, sinks):  # [..., H, S] twice, [..., H, 1] twice
+    """The pattern; each element's distance to its row's maximum, 0 where it has no share; the same of the sink."""
+    x = x.astype(np.float64)
+    sink = np.float64(-np.inf) if sinks is None else np.asarray(sinks, np.float64)[:, None]
+    most = np.maximum(x.max(axis=-1, keepdims=True), sink)
+    e, of_sink = np.exp(x - most), np.exp(sink - most)
+    total = e.sum(axis=-1, keepdims=True) + of_sink
+    distance, sink_distance = np.where(e > 0, most - x, 0), np.where(of_sink > 0, most - sink, 0)
+    return e / total, distance, of_sink / total, sink_distance
+
+
+def cost(x, sinks=None):  # bytes moved, operations done
     return 8 * x.size, 20 * x.size

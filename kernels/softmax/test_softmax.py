@@ -15,6 +15,11 @@ def cases():
         masked = x.copy()
         masked[:, width // 2 + 1 :] = -np.inf
         yield Case(f"masked {x.shape}", (masked,))
+        sinks = np.float32([2.5])
+        yield Case(f"sink {x.shape}", (x[:, None],), (sinks,))
+        yield Case(f"sink above all, masked {x.shape}", (masked[:, None],), (sinks + 300,))
+    three = np.random.default_rng(1).standard_normal((4, 3, 37)).astype(np.float32)
+    yield Case("a sink a head", (three,), (np.float32([-3, 0, 4]),))
     yield Case("all masked", (np.full((2, 20), -np.inf, np.float32),))
 
 
@@ -44,6 +49,11 @@ def test_a_nan_takes_its_whole_row_and_no_other():
     x[1, 39] = np.nan
     y = ops.softmax(x)
     assert np.isnan(y[1]).all() and np.isfinite(y[[0, 2]]).all()
+
+
+def test_sinks_must_be_one_a_head():
+    with pytest.raises(errors.ShapeError, match=r"sinks is \[2\], expected one for each head: \[H\] = \[3\]"):
+        ops.softmax(np.ones((4, 3, 5), np.float32), np.ones(2, np.float32))
 
 
 def test_rows_must_have_elements():

@@ -19,7 +19,7 @@ from cutaway.graph import Weight
 from cutaway.kernels.quantize_q8 import quantize_q8
 from cutaway.model import Model
 from cutaway.output import plain
-from cutaway.reference.numpy_executor import NumpyExecutor, shape_of
+from cutaway.reference.numpy_executor import PRODUCTS, NumpyExecutor, shape_of
 from cutaway.report import Report
 from cutaway.testing import units_off
 
@@ -82,7 +82,7 @@ class _Trace:
         steps = model._live().steps()
         taps = [s["stage"] for s in steps if not s["covers"]]
         stages = [s.name for s in model.graph]
-        with model.session(max(model.n_ctx, len(ids))) as session:
+        with model.session(max(model._room(len(ids)), len(ids))) as session:
             out = session.forward([ids], watch=stages + taps, all_rows=True, record=True)
             self.executed = out.executed
             self.keys = {s.name: session._core.cache(0, s.layer, s.cache == "values") for s in model.graph if s.cache}
@@ -98,6 +98,12 @@ class _Trace:
     def reads(self, op: str, names: list[str]) -> list[np.ndarray]:
         cached = ops.describe(op)["per_sequence"]
         return [self.keys[n] if cached and i > 0 and n in self.keys else self.values[n] for i, n in enumerate(names)]
+
+
+def _numpy(model: Model, ids: np.ndarray) -> NumpyExecutor:
+    """The references over the model's graph, as a run of these tokens takes them."""
+    exact, long = model.numerics == "exact", len(ids) > model.graph.long_context > 0
+    return NumpyExecutor(model.graph, model.file, exact=exact, kv=model.kv, long=long)
 
 
 def _isolate_numpy(trace: _Trace, reference: NumpyExecutor) -> Iterator[Row]:
@@ -158,7 +164,7 @@ def _fused_arguments(e: dict[str, Any], reference: NumpyExecutor) -> tuple[list[
 
 def _isolate_model(trace: _Trace, other: Model) -> Iterator[Row]:
     """Each stage of side a against side b's own kernel and graph on the same inputs."""
-    b = NumpyExecutor(other.graph, other.file, exact=other.numerics == "exact", kv=other.kv)
+    b = _numpy(other, trace.ids)
     targets = {s["stage"]: f"{s['op']}/{s['target']}" for s in other._live().steps()}
     T = len(trace.ids)
     single = {e["stage"]: e for e in trace.executed if len(e["covers"]) == 1}
@@ -179,7 +185,7 @@ def _isolate_model(trace: _Trace, other: Model) -> Iterator[Row]:
         if ops.describe(own.op)["per_sequence"]:
             reads = trace.reads(own.op, own.reads)
         taps = [n for n in e["reads"] if "@" in n]
-        q8 = own.op == "matmul" and b.takes_q8(own.weights[0])
+        q8 = own.op in PRODUCTS and b.takes_q8(own.weights[0])
         if q8:
             reads[0] = trace.values[taps[0]] if taps and len(e["covers"]) == 1 else quantize_q8.reference(reads[0])
         expected = other._live().run_stage(
@@ -188,7 +194,7 @@ def _isolate_model(trace: _Trace, other: Model) -> Iterator[Row]:
         _, magnitude = b.call(own.op, reads, own.weights, own.attributes)
         actual = trace.values[stage]
         units = ops.definition(own.op).UNITS + ops.definition(e["op"]).UNITS
-        if own.op == "matmul" and q8 != bool(taps):
+        if own.op in PRODUCTS and q8 != bool(taps):
             # The two sides round activations differently: one step of 1/127 of the largest of 32, in every term.
             units += 2.0**24 / 127
         yield _row(
@@ -218,7 +224,7 @@ def _accumulate(trace: _Trace, other: Model | str, limit: float) -> Iterator[Row
         arrays = {n: a[0].transpose(1, 0, 2) if n.endswith(("scores", "pattern")) else a[0] for n, a in cache.items()}
         pairs: Any = arrays.items()
     else:
-        pairs = NumpyExecutor(model.graph, model.file, exact=model.numerics == "exact", kv=model.kv).run(trace.ids)
+        pairs = _numpy(model, trace.ids).run(trace.ids)
     kernels = {e["stage"]: f"{e['op']}/{e['target']}" for e in trace.executed}
     for name, expected in pairs:
         if name not in trace.values:
@@ -273,7 +279,7 @@ def compare(
     elif isinstance(b, Model):
         rows = _isolate_model(trace, b)
     else:
-        rows = _isolate_numpy(trace, NumpyExecutor(a.graph, a.file, exact=a.numerics == "exact", kv=a.kv))
+        rows = _isolate_numpy(trace, _numpy(a, arrays[0]))
     done = []
     for row in rows:
         done.append(row)

@@ -58,6 +58,7 @@ class Graph:
         self.kv_width: int = data["kv_width"]
         self.constants: dict[str, list[float]] = data["constants"]
         self.aliases: dict[str, str] = data["aliases"]
+        self.long_context: int = data["long_context"]  # beyond it sessions take the constants called NAME.long
         self.stages = [Stage(**{**s, "weights": [Weight(**w) for w in s["weights"]]}) for s in data["stages"]]
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,6 +70,7 @@ class Graph:
             "kv_width": self.kv_width,
             "constants": self.constants,
             "aliases": self.aliases,
+            "long_context": self.long_context,
             "stages": [asdict(s) for s in self.stages],
         }
 

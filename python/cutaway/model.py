@@ -243,6 +243,9 @@ class Model:
     def session(self, n_ctx: int | None = None, sequences: int = 1, kv: str | None = None) -> Session:
         """Sequences in progress, with their own keys and values: at most n_ctx tokens each (default the model's).
 
+        A model with longrope scaling (Phi-3 128k) takes its long factors where n_ctx is beyond the original context, for
+        every token of the session, as llama.cpp does.
+
         Raises OutOfMemoryError (E005), with what would fit, where they would not fit in memory when full.
 
         >>> import cutaway as ct
@@ -255,6 +258,10 @@ class Model:
         """
         return Session(self, n_ctx, sequences, kv)
 
+    def _room(self, tokens: int) -> int:
+        """n_ctx for a run of so many tokens. With longrope the factors depend on it: short runs take the short ones."""
+        return min(tokens, self.n_ctx) if self.graph.long_context else self.n_ctx
+
     def _forward(
         self, tokens: TokensLike, check: str | None = None, captures: int = 0, **options: Any
     ) -> tuple[Forward, list[np.ndarray]]:
@@ -265,7 +272,7 @@ class Model:
         together = bool(self._active.now()) or any(
             -2 in self.graph[n.partition("@")[0]].shape for n in options.get("watch", ())
         )
-        with Session(self, sequences=len(arrays), full=False) as s:
+        with Session(self, self._room(max(map(len, arrays))), len(arrays), full=False) as s:
             lengths = [len(a) for a in arrays]
             check_call(self, lengths, self.kv, rows=sum(lengths), captures=captures, together=together)
             return s.forward(arrays, all_rows=True, check_finite=check == "finite", **options), arrays
@@ -297,7 +304,7 @@ class Model:
             raise ArgumentError(f"score takes one sequence, got {len(arrays)}")
         ids, out = arrays[0], []
         check_call(self, [len(ids)], self.kv, rows=128)
-        with Session(self, full=False) as s:
+        with Session(self, self._room(len(ids)), full=False) as s:
             for at in range(0, len(ids) - 1, 128):
                 part = ids[at : min(at + 128, len(ids) - 1)]
                 logits = s.forward([part], all_rows=True).logits.astype(np.float64)

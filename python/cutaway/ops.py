@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     import inspect
 
 _TABLE: dict[str, dict[str, Any]] = {op["name"]: op for op in _core.ops()}
-MATRIX_OPS = ("matmul", "gated_matmul", "embed")  # their weights are matrices, in any format
+MATRIX_OPS = ("matmul", "gated_matmul", "experts_matmul", "embed")  # their weights are matrices, in any format
 
 
 class Stored:
-    """A weight as a file stores it: a format and its rows, uint8 [N, row_bytes]. As an array it is float32 [N, K].
+    """A weight as a file stores it: a format and its rows, uint8 [N, row_bytes], of experts [X, N, row_bytes]. As an
+    array it is float32 [N, K] or [X, N, K].
 
     `ops.matmul(x, ops.Stored("q4_1", raw))` multiplies with the packed codes; a plain array is stored as f32 or f16.
 
@@ -49,8 +50,8 @@ class Stored:
         if isinstance(w, cls):
             return w
         array = np.ascontiguousarray(w, np.float16 if getattr(w, "dtype", None) == np.float16 else np.float32)
-        if array.ndim != 2:
-            raise errors.ShapeError(f"a weight has 2 axes [N, K], got {list(array.shape)}")
+        if array.ndim not in (2, 3):
+            raise errors.ShapeError(f"a weight has 2 axes [N, K], of experts 3 [X, N, K], got {list(array.shape)}")
         return cls("f16" if array.dtype == np.float16 else "f32", array.view(np.uint8))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:

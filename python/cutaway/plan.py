@@ -3,6 +3,7 @@ the memory that a session or a call will take, before it takes any."""
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 from collections.abc import Callable
@@ -304,12 +305,13 @@ def weight_bytes(file: Any, graph: Graph) -> dict[str, int]:
             key: tuple[Any, ...] = (w.tensor,)
             name, n = "f64", 8 * len(graph.constants[w.tensor])
         else:
-            packed = arguments[stage.op][min(i, len(arguments[stage.op]) - 1)] != "?bias" and len(w.shape) == 2
+            packed = arguments[stage.op][min(i, len(arguments[stage.op]) - 1)] != "?bias" and len(w.shape) >= 2
             key = (w.tensor, tuple(w.shape), w.first_row, w.rows, w.heads, packed)
             name = tensors[w.tensor].format if w.tensor in tensors else ""
             if name not in known:
                 continue  # loading says which tensor is missing, or stored in a way that we do not read
-            n = packed_bytes(known[name], w.rows, w.shape[1]) if packed else 4 * w.rows
+            shape = [w.rows, *w.shape[1:]]
+            n = packed_bytes(known[name], shape) if packed else 4 * math.prod(shape)
         if key not in seen:
             seen.add(key)
             out[name] = out.get(name, 0) + n
@@ -320,9 +322,10 @@ def _uses(graph: Graph) -> list[tuple[Stage, int, Weight]]:
     return [(stage, i, w) for stage in graph for i, w in enumerate(stage.weights) if w.tensor]
 
 
-def packed_bytes(f: dict[str, Any], N: int, K: int) -> int:
-    """Bytes of a weight [N, K] in strips of sixteen rows, as kernels/formats/packed.h lays it out."""
-    strips = -(-N // STRIP_ROWS)
+def packed_bytes(f: dict[str, Any], shape: list[int]) -> int:
+    """Bytes of a weight [N, K] or [X, N, K] in strips of sixteen rows, as kernels/formats/packed.h lays it out."""
+    *experts, N, K = shape
+    strips = math.prod(experts) * -(-N // STRIP_ROWS)
     if f["payload"] not in ("u4", "u8"):
         return strips * STRIP_ROWS * K * (4 if f["payload"] == "f32" else 2)
     scales = BLOCK_COLUMNS // f["group"] * STRIP_ROWS * (4 if f["wide_scale"] else 2)
@@ -339,10 +342,10 @@ def arena_floats(graph: Graph, rounded: Callable[[Weight], bool] = lambda w: Fal
     last: dict[str, int] = {}
     for stage in graph:
         reads = [owner.get(name, name) for name in stage.reads]
-        if stage.op == "matmul" and rounded(stage.weights[0]):
+        if stage.op in ("matmul", "experts_matmul") and rounded(stage.weights[0]):
             blocks = f"{reads[0]}@act_q8"
             if blocks not in last:
-                made.append((blocks, stage.weights[0].shape[1] // BLOCK_COLUMNS * 12))
+                made.append((blocks, dict(made)[reads[0]] // BLOCK_COLUMNS * 12))
                 last[reads[0]] = len(made) - 1
             reads[0] = blocks
         floats = 1

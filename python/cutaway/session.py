@@ -263,7 +263,8 @@ def _steps(
     collect.update(prompt_ids=prompt.tolist(), started=perf_counter())
     if used is None:
         check_call(model, [len(prompt) + wanted], model.kv, rows=1)
-    with Session(model, full=False) if used is None else contextlib.nullcontext(used) as session:
+    n_ctx = model._room(len(prompt) + wanted)
+    with Session(model, n_ctx, full=False) if used is None else contextlib.nullcontext(used) as session:
         new = prompt[session.length() :]
         collect["prefilled"] = len(new)
         for position in range(wanted):

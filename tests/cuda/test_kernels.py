@@ -118,12 +118,12 @@ def test_attention_has_the_bits_of_its_chain_and_of_decode(window, dtype):
     S = 1100  # more than one block of the softmax's sum
     q, keys, values = random(S, 6, 40), random(S, 2, 40, seed=1).astype(dtype), random(S, 2, 40, seed=2).astype(dtype)
     q = q[-40:]
-    whole = ops.attention(q, keys, values, 0.3, window, target="cuda")
+    whole = ops.attention(q, keys, values, scale=0.3, window=window, target="cuda")
     pattern = ops.softmax(ops.attention_scores(q, keys, 0.3, window, target="cuda"), target="cuda")
     np.testing.assert_array_equal(whole, ops.attention_mix(pattern, values, target="cuda"))
     for t in (0, 7, 39):
         s = S - 40 + t + 1
-        one = ops.attention(q[t : t + 1], keys[:s], values[:s], 0.3, window, target="cuda")
+        one = ops.attention(q[t : t + 1], keys[:s], values[:s], scale=0.3, window=window, target="cuda")
         np.testing.assert_array_equal(one[0], whole[t])
 
 

@@ -16,16 +16,20 @@ from cutaway.graph import Graph, Stage, Weight
 from cutaway.kernels.quantize_q8 import quantize_q8
 from cutaway.reference.weights import FileWeights
 
+PRODUCTS = ("matmul", "experts_matmul")  # what reads rounded activations in fast numerics
+
 
 class NumpyExecutor:
     """Runs the stages of a graph, one sequence at a time, in float64.
 
     exact: activations stay as they are; else they are rounded to 8 bits in front of products with quantised weights, as
-    fast numerics means. kv: float16 rounds keys and values as such a cache does."""
+    fast numerics means. kv: float16 rounds keys and values as such a cache does. long: the run is longer than the
+    context that longrope's short factors are for."""
 
-    def __init__(self, graph: Graph, file: Any, *, exact: bool = True, kv: str = "f32") -> None:
+    def __init__(self, graph: Graph, file: Any, *, exact: bool = True, kv: str = "f32", long: bool = False) -> None:
         self.graph, self.exact, self.kv = graph, exact, kv
-        self.weights = FileWeights(file, graph.constants)
+        constants = {n: graph.constants.get(f"{n}.long", v) if long else v for n, v in graph.constants.items()}
+        self.weights = FileWeights(file, constants)
         self._get = lru_cache(maxsize=16)(lambda key: self.weights.get(_weight(key)))
 
     def weight(self, ref: Weight) -> np.ndarray:
@@ -47,7 +51,7 @@ class NumpyExecutor:
             expected = definition.reference(*reads, *values, **attributes)
             extra = {}
             if reads[0].dtype == quantize_q8.BLOCK and "spread" in inspect.signature(definition.magnitude).parameters:
-                spreads = [self.weights.spread(w) for w in weights if len(w.shape) == 2]
+                spreads = [self.weights.spread(w) for w in weights if len(w.shape) == len(weights[0].shape)]
                 extra["spread"] = spreads[0] if len(spreads) == 1 else tuple(spreads)
             return expected, definition.magnitude(*reads, *values, **attributes, **extra)
 
@@ -59,7 +63,7 @@ class NumpyExecutor:
         last = {r: i for i, s in enumerate(self.graph) for r in s.reads}
         for i, stage in enumerate(self.graph):
             reads = [values[r] for r in stage.reads]
-            if stage.op == "matmul" and self.takes_q8(stage.weights[0]):
+            if stage.op in PRODUCTS and self.takes_q8(stage.weights[0]):
                 reads[0] = quantize_q8.reference(reads[0].astype(np.float32))
             out = ops.definition(stage.op).reference(
                 *reads, *[self.weight(w) for w in stage.weights], **stage.attributes
