@@ -33,13 +33,6 @@ float attention_scale(const Call& call) {
   throw Error("ArgumentError", std::string(call.who) + ": scale is missing or not finite", "usually 1 / sqrt(E)");
 }
 
-float attention_softcap(const Call& call) {
-  const auto cap = static_cast<float>(call.number("softcap", 0));
-  if (cap >= 0 && std::isfinite(cap)) return cap;
-  throw Error("ArgumentError", std::string(call.who) + ": softcap is " + std::to_string(cap) +
-                                   ", expected a number above 0, or 0 for none");
-}
-
 int64_t attention_window(const Call& call) {
   const double window = call.number("window", 0);
   if (window >= 0 && window <= 0x1p53 && window == std::floor(window)) return static_cast<int64_t>(window);

@@ -17,9 +17,6 @@ Cached cached(const Call& call, const Tensor& tensor, const char* name);
 // Raises ShapeError unless q is [T, H, E] and keys are [S, G, E], S >= T, H a multiple of G.
 void check_queries(const Call& call, const Shape& q, const Shape& keys);
 
-// The attribute softcap: scores become c tanh(scores / c); 0 or absent: they do not. Raises ArgumentError.
-float attention_softcap(const Call& call);
-
 // The attributes scale (finite) and window (a whole number; 0 or absent: none); raises ArgumentError.
 float attention_scale(const Call& call);
 int64_t attention_window(const Call& call);

@@ -18,11 +18,6 @@ __device__ float dot_key(const float* q, const Element* key, int64_t E) {
   return warp_sum(sum);
 }
 
-__device__ inline float score_of(float product, float scale, float softcap) {
-  const float score = product * scale;
-  return softcap != 0.0f ? softcap_of(score, softcap) : score;
-}
-
 struct SoftmaxRow {
   float most, total;  // y[s] = exp(x[s] - most) / total
   float sink;         // the share of the sink

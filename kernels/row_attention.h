@@ -14,11 +14,11 @@ CUTAWAY_INLINE f32x16 load_element(const uint16_t* p) { return load_f16(p); }
 CUTAWAY_INLINE f32x16 load_element_first(const float* p, int n) { return load_first(p, n); }
 CUTAWAY_INLINE f32x16 load_element_first(const uint16_t* p, int n) { return load_f16_first(p, n); }
 
-// out[s] = scale * q . keys[s], held by softcap where it is not 0, for s in [first, last); -inf where s is below first in the same group of 16. `keys` is
+// out[s] = scale * q . keys[s] for s in [first, last); -inf where s is below first in the same group of 16. `keys` is
 // the head's key at position 0; the next position's is `stride` elements on.
 template <class Element>
 CUTAWAY_INLINE void score_row(const float* q, const Element* keys, int64_t stride, int64_t E, int64_t first,
-                              int64_t last, float scale, float softcap, float* out) {
+                              int64_t last, float scale, float* out) {
   const int tail = static_cast<int>(E % 16);
   const int64_t whole = E - tail;
   for (int64_t s = first / 16 * 16; s < last; s += 16) {
@@ -31,8 +31,7 @@ CUTAWAY_INLINE void score_row(const float* q, const Element* keys, int64_t strid
       for (int64_t e = 0; e < whole; e += 16) row[r] = fma(load(q + e), load_element(k + e), row[r]);
       if (tail) row[r] = fma(load_first(q + whole, tail), load_element_first(k + whole, tail), row[r]);
     }
-    f32x16 scores = sums(row) * broadcast(scale);
-    if (softcap != 0.0f) scores = broadcast(softcap) * tanh(scores / broadcast(softcap));
+    const f32x16 scores = sums(row) * broadcast(scale);
     if (seen == 16) store(out + s, scores);
     else store_first(out + s, scores, seen);
     for (int64_t before = s; before < first; ++before) out[before] = -__builtin_inff();

@@ -91,11 +91,21 @@ struct Builder {
                {weight(tensor + ".weight", {c.D}), weight(tensor + ".bias", {c.D})}, {}, {kTokens, c.D}, "T D");
   }
 
-  // A norm that is one stage: of each head of q and k, or behind a block.
-  std::string whole_norm(const std::string& part, const std::string& x, const std::string& tensor, int64_t width) {
+  // An RMSNorm of a block's output, whose result has a name of its own: "attn.out_post" is "ln1_post.out".
+  std::string post_norm(const std::string& part, const std::string& result, const std::string& x,
+                        const std::string& tensor) {
+    auto scale = add(part + ".scale", "rms_scale", {x}, {}, {{"eps", c.eps}}, {kTokens, 1}, "T 1");
+    auto normalized = add(part + ".normalized", "rms_normalize", {x, scale}, {}, {}, {kTokens, c.D}, "T D");
+    auto out = add(result, "gain", {normalized}, {weight(tensor + ".weight", {c.D})}, {}, {kTokens, c.D}, "T D");
+    alias(part + ".out", out);
+    return out;
+  }
+
+  // An RMSNorm of each head of q or k, one stage.
+  std::string head_norm(const std::string& part, const std::string& x, const std::string& tensor) {
     std::vector<int64_t> shape = stage(x).shape;
     std::string axes = stage(x).axes;
-    return add(part, "rms_norm", {x}, {weight(tensor + ".weight", {width})}, {{"eps", c.eps}}, std::move(shape), axes);
+    return add(part, "rms_norm", {x}, {weight(tensor + ".weight", {c.E})}, {{"eps", c.eps}}, std::move(shape), axes);
   }
 
   // q, k and v from three tensors, or from the rows of one fused tensor where the file has that; with the biases that
@@ -153,7 +163,6 @@ struct Builder {
     const std::vector<int64_t> square{kTokens, c.H, kPositions};
     Attributes attributes{{"scale", c.attention_scale}};
     if (const int64_t window = c.window_of(layer)) attributes.emplace_back("window", window);
-    if (c.attention_softcap != 0) attributes.emplace_back("softcap", c.attention_softcap);
     auto scores = add("attn.scores", "attention_scores", {q, k}, {}, std::move(attributes), square, "T H S");
     std::vector<WeightRef> of_softmax;
     if (!sinks.tensor.empty()) {

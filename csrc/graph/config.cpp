@@ -107,7 +107,10 @@ void read_attention(const Reader& read, Config& c) {
   const bool by_width = c.arch == "gemma3" && c.L == 62;
   const double width = static_cast<double>(by_width ? c.D / c.H : c.E);
   c.attention_scale = read.positive("attention.scale", 1.0 / std::sqrt(width));
-  c.attention_softcap = read.zero_or_positive("attn_logit_softcapping");
+  // Gemma 2 held its scores so. Gemma 3's configuration still has the word, and no program acts on it.
+  if (read.file.value(read.key("attn_logit_softcapping")) && read.zero_or_positive("attn_logit_softcapping") != 0)
+    throw Error("UnsupportedModelError", read.file.parts[0] + ": " + read.key("attn_logit_softcapping") +
+                                             " is not 0; a soft cap is supported on logits only");
   c.logit_softcap = read.zero_or_positive("final_logit_softcapping");
   c.window = read.file.get_int(read.key("attention.sliding_window"), 0);
   if (c.window < 0) read.fail("attention.sliding_window", std::to_string(c.window), "0 or more");

@@ -37,8 +37,7 @@ struct Config {
   float eps;           // of the norms
   RopeConfig rope;
   double attention_scale;      // of q . k
-  double attention_softcap;    // scores are c tanh(scores / c); 0: not
-  double logit_softcap;        // likewise
+  double logit_softcap;        // logits are c tanh(logits / c); 0: not
   int64_t window;              // positions that a windowed layer's query sees, its own among them; 0: all
   std::vector<bool> windowed;  // by layer
   double local_rope_base;      // of windowed layers, which nothing scales; 0: as the others

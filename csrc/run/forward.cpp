@@ -181,7 +181,10 @@ struct Forward {
                               ? Tensor{}
                               : read(name, rows, head && !written_in_head.count(plan.owner(name))));
     if (head) written_in_head.insert(writes);
-    if (!op.per_sequence && !is_square(shape))
+    bool apart = op.per_sequence || is_square(shape);
+    for (const std::string& name : reads)
+      apart = apart || (name != "tokens" && name != "positions" && is_square(shape_of(plan.owner(name))));
+    if (!apart)
       return backend.run(
           op, {.who = writes, .reads = arguments, .weights = weights, .out = out, .attributes = &attributes});
     const char* target = "";

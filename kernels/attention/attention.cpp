@@ -5,7 +5,7 @@ namespace cutaway {
 static constexpr Kernel<Attention> kernels[] = CUTAWAY_KERNELS(attention);
 extern const Op op_attention;
 const Op op_attention =
-    make_op<Attention, kernels>("attention", {"q", "keys", "values"}, {"?sinks"}, {"scale", "?window", "?softcap"}, true);
+    make_op<Attention, kernels>("attention", {"q", "keys", "values"}, {"?sinks"}, {"scale", "?window"}, true);
 
 Shape Attention::shape(const Call& call) {
   const Shape &q = call.reads[0].shape, &keys = call.reads[1].shape, &values = call.reads[2].shape;
@@ -27,7 +27,6 @@ Attention Attention::bind(const Call& call) {
           .H = q[1],
           .scale = attention_scale(call),
           .window = attention_window(call),
-          .softcap = attention_softcap(call),
           .sinks = call.has_weight(0) ? floats(call, call.weights[0], "sinks") : nullptr};
 }
 

@@ -14,8 +14,7 @@ static __global__ void attention_rows(Attention a, const Element* keys, const El
     const int64_t t = unit / a.H, g = unit % a.H / (a.H / G), p = S - a.T + t;
     const int64_t first = first_seen_by(p, a.window), begin = first / kLanes * kLanes;
     for (int64_t s = begin + threadIdx.x / kLanes; s <= p; s += kWarps) {
-      const float score =
-          s >= first ? score_of(dot_key(a.q + unit * E, keys + (s * G + g) * E, E), a.scale, a.softcap) : -INFINITY;
+      const float score = s >= first ? dot_key(a.q + unit * E, keys + (s * G + g) * E, E) * a.scale : -INFINITY;
       if (lane() == 0) row[s] = score;
     }
     __syncthreads();

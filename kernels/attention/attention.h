@@ -2,8 +2,7 @@
 // sees
 //
 // Query t is at position p = S - T + t; it sees s <= p, and with a window W only p - s < W. Query head h uses key and
-// value head g = h / (H / G). With softcap c a score becomes c tanh(score / c);
-// with sinks, exp(sinks[h]) joins the divisor as one more position that has no value. Fuses attention_scores, softmax and attention_mix without the [T, H, S] between them;
+// value head g = h / (H / G). With sinks, exp(sinks[h]) joins the divisor as one more position that has no value. Fuses attention_scores, softmax and attention_mix without the [T, H, S] between them;
 // gives the same bits as that chain, and each token the same bits whatever else is in the call.
 //
 // Source   Vaswani et al. 2017, arXiv:1706.03762, eq. 1; grouped heads: Ainslie et al. 2023, arXiv:2305.13245
@@ -23,7 +22,6 @@ struct Attention {
   int64_t T, H;
   float scale;
   int64_t window;  // 0: none
-  float softcap;   // 0: none
   const float* sinks;  // [H] or null
 
   static Shape shape(const Call& call);

@@ -11,7 +11,7 @@ static void attention_of(const Attention& a, int64_t begin, int64_t end, float* 
     const int64_t t = token_of_unit(unit / a.H, a.T), h = unit % a.H, p = S - a.T + t;
     const int64_t first = first_seen(p, a.window), kv = h / (a.H / G) * E;
     score_row(a.q + (t * a.H + h) * E, static_cast<const Element*>(a.keys.data) + kv, G * E, E, first, p + 1, a.scale,
-              a.softcap, row);
+              row);
     row_softmax(row, row, first / 16 * 16, p + 1, a.sinks ? a.sinks[h] : -__builtin_inff());
     mix_row(row, static_cast<const Element*>(a.values.data) + kv, G * E, E, first, p + 1, a.z + (t * a.H + h) * E);
   }

@@ -5,7 +5,7 @@ namespace cutaway {
 static constexpr Kernel<AttentionScores> kernels[] = CUTAWAY_KERNELS(attention_scores);
 extern const Op op_attention_scores;
 const Op op_attention_scores =
-    make_op<AttentionScores, kernels>("attention_scores", {"q", "keys"}, {}, {"scale", "?window", "?softcap"}, true);
+    make_op<AttentionScores, kernels>("attention_scores", {"q", "keys"}, {}, {"scale", "?window"}, true);
 
 Shape AttentionScores::shape(const Call& call) {
   const Shape &q = call.reads[0].shape, &keys = call.reads[1].shape;
@@ -21,8 +21,7 @@ AttentionScores AttentionScores::bind(const Call& call) {
           .T = q[0],
           .H = q[1],
           .scale = attention_scale(call),
-          .window = attention_window(call),
-          .softcap = attention_softcap(call)};
+          .window = attention_window(call)};
 }
 
 }  // namespace cutaway

@@ -12,7 +12,7 @@ static __global__ void attention_scores_rows(AttentionScores a, const Element* k
     const int64_t first = first_seen_by(p, a.window);
     for (int64_t s = threadIdx.x / kLanes; s < S; s += kWarps) {
       const bool seen = s >= first && s <= p;
-      const float score = seen ? score_of(dot_key(a.q + unit * E, keys + (s * G + g) * E, E), a.scale, a.softcap) : -INFINITY;
+      const float score = seen ? dot_key(a.q + unit * E, keys + (s * G + g) * E, E) * a.scale : -INFINITY;
       if (lane() == 0) a.scores[unit * S + s] = score;
     }
   }

@@ -1,11 +1,11 @@
 // attention_scores: scores[t, h, s] = scale * q[t, h] . keys[s, g] where query t sees position s, else -inf
 //
-// With softcap c: c tanh(that / c). Query t is at position p = S - T + t; it sees s <= p, and with a window W only p - s < W. Query head h uses key head
+// Query t is at position p = S - T + t; it sees s <= p, and with a window W only p - s < W. Query head h uses key head
 // g = h / (H / G).
 //
 // Source   Vaswani et al. 2017, arXiv:1706.03762, eq. 1; grouped heads: Ainslie et al. 2023, arXiv:2305.13245
 // Shapes   q [T, H, E], keys [S, G, E] -> scores [T, H, S]      Formats  q f32; keys f32 or f16
-// Refuses  H not a multiple of G; S < T; another E; a scale that is not finite; a window that is not whole; a softcap below 0
+// Refuses  H not a multiple of G; S < T; another E; a scale that is not finite; a window that is not whole
 // Cost     4 T H E + 4 T H S bytes and the keys, 2 T H S E operations (half of it where T = S)
 #pragma once
 
@@ -20,7 +20,6 @@ struct AttentionScores {
   int64_t T, H;
   float scale;
   int64_t window;  // 0: none
-  float softcap;   // 0: none
 
   static Shape shape(const Call& call);
   static AttentionScores bind(const Call& call);

@@ -5,22 +5,14 @@ import numpy as np
 UNITS = 12  # worst seen 4.38, every CPU target, E to 127
 
 
-def reference(q, keys, scale, window=0, softcap=0):  # [T, H, E], [S, G, E] -> [T, H, S]
-    """scale q.k where query t, at position S - T + t, sees position s; else -inf.  Vaswani et al. 2017, eq. 1.
-
-    softcap c > 0: c tanh(scale q.k / c).  Gemma Team 2024, arXiv:2408.00118, sec. 2."""
-    scores = scale * _products(q.astype(np.float64), keys.astype(np.float64))
-    if softcap:
-        scores = softcap * np.tanh(scores / softcap)
-    return np.where(seen(len(q), len(keys), window)[:, None, :], scores, -np.inf)
+def reference(q, keys, scale, window=0):  # [T, H, E], [S, G, E] -> [T, H, S]
+    """scale q.k where query t, at position S - T + t, sees position s; else -inf.  Vaswani et al. 2017, eq. 1."""
+    products = _products(q.astype(np.float64), keys.astype(np.float64))
+    return np.where(seen(len(q), len(keys), window)[:, None, :], scale * products, -np.inf)
 
 
-def magnitude(q, keys, scale, window=0, softcap=0):  # of a sum: that of its absolute terms
-    size = abs(scale) * _products(np.abs(q.astype(np.float64)), np.abs(keys.astype(np.float64)))
-    if not softcap:
-        return size
-    capped = np.tanh(scale * _products(q.astype(np.float64), keys.astype(np.float64)) / softcap)
-    return size * (1 - capped**2) + softcap * np.abs(capped)
+def magnitude(q, keys, scale, window=0):  # of a sum: that of its absolute terms
+    return abs(scale) * _products(np.abs(q.astype(np.float64)), np.abs(keys.astype(np.float64)))
 
 
 def seen(T, S, window=0):  # -> [T, S]
@@ -35,6 +27,6 @@ def _products(q, keys):
     return np.einsum("tghe,sge->tghs", q.reshape(T, G, H // G, E), keys).reshape(T, H, S)
 
 
-def cost(q, keys, scale, window=0, softcap=0):  # bytes moved, operations done
+def cost(q, keys, scale, window=0):  # bytes moved, operations done
     pairs = q.shape[1] * int(seen(len(q), len(keys), window).sum())
     return 4 * q.size + keys.nbytes + 4 * q.shape[0] * q.shape[1] * len(keys), 2 * pairs * q.shape[2]

@@ -11,7 +11,7 @@ static void attention_scores_of(const AttentionScores& a, int64_t begin, int64_t
     float* out = a.scores + (t * a.H + h) * S;
     std::fill(out, out + S, -__builtin_inff());
     const Element* keys = static_cast<const Element*>(data) + h / (a.H / G) * E;
-    score_row(a.q + (t * a.H + h) * E, keys, G * E, E, first_seen(p, a.window), p + 1, a.scale, a.softcap, out);
+    score_row(a.q + (t * a.H + h) * E, keys, G * E, E, first_seen(p, a.window), p + 1, a.scale, out);
   }
 }
 

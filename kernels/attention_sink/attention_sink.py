@@ -2,7 +2,7 @@
 
 from cutaway.kernels.softmax import softmax
 
-UNITS = 8
+UNITS = 3  # worst seen 0.86, every CPU target, 600 scores, sinks 60 above and below
 
 
 def reference(scores, sinks):  # [T, H, S], [H] -> [T, H]

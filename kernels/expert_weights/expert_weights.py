@@ -3,7 +3,7 @@
 import numpy as np
 from cutaway.kernels.softmax import softmax
 
-UNITS = 6
+UNITS = 6  # worst seen 1.60, every CPU target, logits to 60
 
 
 def reference(x, indices):  # [T, X], [T, A] -> [T, A]

@@ -13,9 +13,8 @@ bool is_q8(const Tensor& x) { return x.layout == Layout::q8; }
 
 // Columns of one token in x, over all its rows.
 int64_t columns(const Tensor& x) {
-  int64_t n = is_q8(x) ? 32 : 1;
-  for (int i = 1; i < x.shape.rank - (is_q8(x) ? 1 : 0); ++i) n *= x.shape[i];
-  return n;
+  if (is_q8(x)) return x.shape[1] * 32;
+  return x.shape.rank == 3 ? x.shape[1] * x.shape[2] : x.shape.last();
 }
 
 }  // namespace

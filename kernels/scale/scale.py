@@ -2,7 +2,7 @@
 
 import numpy as np
 
-UNITS = 1  # one rounding: worst seen 0.5 (the factor is rounded to float32 on both sides)
+UNITS = 1  # one rounding
 
 
 def reference(x, factor):  # [...] -> [...]

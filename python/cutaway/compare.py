@@ -158,7 +158,7 @@ def _fused_arguments(e: dict[str, Any], reference: NumpyExecutor) -> tuple[list[
     """Weights and numbers of a fused step as the reference's graph has them in the stages it covers."""
     if any(name not in reference.graph for name in e["covers"]):
         return [Weight(**w) for w in e["weights"]], e["attributes"]
-    own = [reference.graph[name] for name in e["covers"]]
+    own = [s for s in (reference.graph[name] for name in e["covers"]) if s.op != "attention_sink"]  # beside the chain
     return [w for s in own for w in s.weights], {k: v for s in own for k, v in s.attributes.items()}
 
 

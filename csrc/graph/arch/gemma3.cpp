@@ -14,20 +14,20 @@ void add_layer(Builder& g, const std::string& from) {
   auto n = g.rms_norm("ln1", x, "attn_norm");
   g.alias("attn.in", n);
   auto [q, k, v] = g.heads(n);
-  q = g.whole_norm("attn.q_norm", q, "attn_q_norm", c.E);
-  k = g.whole_norm("attn.k_norm", k, "attn_k_norm", c.E);
+  q = g.head_norm("attn.q_norm", q, "attn_q_norm");
+  k = g.head_norm("attn.k_norm", k, "attn_k_norm");
   const bool local = c.window_of(g.layer);
   const std::string turns = local ? "$rope.local_frequencies" : "$rope.frequencies";
   const double factor = local ? 1 : rope_attention_factor(c.rope);
   auto rot_q = g.rope("attn.rot_q", q, turns, factor);
   auto rot_k = g.rope("attn.rot_k", k, turns, factor);
   auto out = g.attention_output(g.attention(rot_q, rot_k, v));
-  auto mid = g.sum("resid_mid", x, g.whole_norm("attn.out_post", out, "post_attention_norm", c.D));
+  auto mid = g.sum("resid_mid", x, g.post_norm("ln1_post", "attn.out_post", out, "post_attention_norm"));
 
   auto m = g.rms_norm("ln2", mid, "ffn_norm");
   g.alias("mlp.in", m);
   auto down = g.gated_mlp(m, "gelu_mul");
-  g.sum("resid_post", mid, g.whole_norm("mlp.out_post", down, "post_ffw_norm", c.D));
+  g.sum("resid_post", mid, g.post_norm("ln2_post", "mlp.out_post", down, "post_ffw_norm"));
 }
 
 Graph build(const Config& c, const File& file) {

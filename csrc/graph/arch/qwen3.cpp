@@ -11,8 +11,8 @@ void add_layer(Builder& g, const std::string& from) {
   auto n = g.rms_norm("ln1", x, "attn_norm");
   g.alias("attn.in", n);
   auto [q, k, v] = g.heads(n);
-  q = g.whole_norm("attn.q_norm", q, "attn_q_norm", g.c.E);
-  k = g.whole_norm("attn.k_norm", k, "attn_k_norm", g.c.E);
+  q = g.head_norm("attn.q_norm", q, "attn_q_norm");
+  k = g.head_norm("attn.k_norm", k, "attn_k_norm");
   const double factor = rope_attention_factor(g.c.rope);
   auto rot_q = g.rope("attn.rot_q", q, "$rope.frequencies", factor);
   auto rot_k = g.rope("attn.rot_k", k, "$rope.frequencies", factor);
