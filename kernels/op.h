@@ -104,8 +104,8 @@ inline void check_channels(const Call& call, const char* name, const Shape& shap
 // Raises ShapeError unless the weight 0, sinks, is one number for each of H heads.
 void check_sinks(const Call& call, int64_t H);
 
-// Raises unless `indices` are integers [T, A] in [0, X): which experts each token goes to. (The values are looked at only
-// where the tensors lie in memory.)
+// Raises unless `indices` are integers [T, A] in [0, X): which experts each token goes to. (The values are looked at
+// only where the tensors lie in memory.)
 void check_indices(const Call& call, const Tensor& indices, int64_t T, int64_t X);
 
 // The floats of a tensor that has to be f32; raises ArgumentError naming it where it is anything else.
@@ -141,17 +141,11 @@ Op make_op(const char* name, std::vector<const char*> reads, std::vector<const c
   };
   static_assert(std::is_trivially_copyable_v<Args>, "a CUDA launch takes it by value");
   auto bind = [](const Call& call, void* args) { new (args) Args(checked(call)); };
-  return Op{name,
-            std::move(reads),
-            std::move(weights),
-            std::move(attributes),
-            std::move(targets),
-            per_sequence,
-            requires { Args::kIntegers; },
-            Args::shape,
-            run,
-            bind,
-            sizeof(Args)};
+  return Op{name, std::move(reads), std::move(weights), std::move(attributes), std::move(targets), per_sequence,
+            requires {Args::kIntegers;
+}
+, Args::shape, run, bind, sizeof(Args)
+};  // namespace cutaway
 }
 
 // A function that every CPU target has: declared once per target, listed once in the op's table.

@@ -223,7 +223,7 @@ py::array output_of(const Op& op, const Shape& shape) {
 
 // A CUDA kernel on arrays: checked against the arrays as on the CPU, then run on copies.
 py::array run_cuda(const Op& op, const std::vector<Argument>& reads, const std::vector<Argument>& weights,
-                            const Attributes& attributes, const std::string& target, bool guard) {
+                   const Attributes& attributes, const std::string& target, bool guard) {
   OnBackend there(cuda_device(target));
   if (there.backend.target_of(op) != target)
     throw Error("UnsupportedOperation", std::string(op.name) + " has no kernel for target " + target);
@@ -256,7 +256,7 @@ py::array run_cuda(const Op& op, const std::vector<Argument>& reads, const std::
 }
 
 py::array run_op(const std::string& name, const py::sequence& reads, const py::sequence& weights,
-                          const py::dict& attributes, const std::string& target, int threads, bool guard) {
+                 const py::dict& attributes, const std::string& target, int threads, bool guard) {
   const Op& op = op_named(name);
   if (threads < 1 || threads > 1024)
     throw Error("ArgumentError", name + ": threads is " + std::to_string(threads) + ", expected 1 to 1024");
@@ -319,11 +319,12 @@ py::list list_ops() {
 
 void bind_kernels(py::module_& m) {
   py::class_<PackedWeight, std::shared_ptr<PackedWeight>>(m, "PackedWeight", "A weight laid out for matmul and embed.")
-      .def_property_readonly("shape", [](const PackedWeight& w) {
-        py::tuple out(w.shape.rank);
-        for (int i = 0; i < w.shape.rank; ++i) out[static_cast<size_t>(i)] = w.shape[i];
-        return out;
-      })
+      .def_property_readonly("shape",
+                             [](const PackedWeight& w) {
+                               py::tuple out(w.shape.rank);
+                               for (int i = 0; i < w.shape.rank; ++i) out[static_cast<size_t>(i)] = w.shape[i];
+                               return out;
+                             })
       .def_property_readonly("format", [](const PackedWeight& w) { return w.format->name; })
       .def(
           "row",

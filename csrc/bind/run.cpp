@@ -253,9 +253,9 @@ py::dict config_dict(const Config& c) {
   return py::dict(py::arg("arch") = c.arch, py::arg("name") = c.name, py::arg("L") = c.L, py::arg("D") = c.D,
                   py::arg("H") = c.H, py::arg("G") = c.G, py::arg("E") = c.E, py::arg("F") = c.F, py::arg("V") = c.V,
                   py::arg("context") = c.context, py::arg("eps") = c.eps, py::arg("rope_base") = c.rope.base,
-                  py::arg("rope_width") = c.rope.width, py::arg("window") = c.window,
-                  py::arg("windowed") = c.windowed, py::arg("experts") = c.experts,
-                  py::arg("experts_used") = c.experts_used, py::arg("expert_F") = c.expert_F);
+                  py::arg("rope_width") = c.rope.width, py::arg("window") = c.window, py::arg("windowed") = c.windowed,
+                  py::arg("experts") = c.experts, py::arg("experts_used") = c.experts_used,
+                  py::arg("expert_F") = c.expert_F);
 }
 
 py::array cache_array(const Session& s, int64_t sequence, int64_t layer, bool values) {

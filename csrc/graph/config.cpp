@@ -62,13 +62,15 @@ RopeConfig read_rope(const Reader& read, const Config& c) {
   rope.attention_factor = read.positive("rope.scaling.attn_factor", 1.0);
   rope.beta_fast = read.positive("rope.scaling.yarn_beta_fast", 32.0);
   rope.beta_slow = read.positive("rope.scaling.yarn_beta_slow", 1.0);
-  // No key of GGUF says so: OpenAI's model, and its description at Hugging Face, leave the ends of the ramp as they are.
+  // No key of GGUF says so: OpenAI's model, and its description at Hugging Face, leave the ends of the ramp as they
+  // are.
   rope.truncate = file.get_bool(read.key("rope.scaling.yarn_truncate"), c.arch != "gpt-oss");
   // Files of phi3 have the factors as tensors and no word about the kind.
   const bool factors = file.find("rope_factors_long.weight") || file.find("rope_factors_short.weight");
   const bool scaled = file.get_float(read.key("rope.scaling.factor"), 0) != 0;
-  const std::string kind =
-      file.get_string(read.key("rope.scaling.type"), factors ? "longrope" : scaled ? "linear" : "none");
+  const std::string kind = file.get_string(read.key("rope.scaling.type"), factors  ? "longrope"
+                                                                          : scaled ? "linear"
+                                                                                   : "none");
   if (kind == "linear") rope.scaling = scaled ? RopeScaling::linear : RopeScaling::none;
   else if (kind == "yarn") rope.scaling = RopeScaling::yarn;
   else if (kind == "longrope") rope.scaling = RopeScaling::longrope;
@@ -90,8 +92,8 @@ std::vector<bool> read_windowed(const Reader& read, const Config& c) {
   if (value && value->is_array) {
     const auto list = read.file.get_ints(read.key(name));
     if (static_cast<int64_t>(list.size()) != c.L)
-      read.fail(name, "an array of " + std::to_string(list.size()), "one entry for each of the " +
-                std::to_string(c.L) + " layers");
+      read.fail(name, "an array of " + std::to_string(list.size()),
+                "one entry for each of the " + std::to_string(c.L) + " layers");
     for (size_t i = 0; i < out.size(); ++i) out[i] = out[i] && list[i] != 0;
     return out;
   }
@@ -115,8 +117,8 @@ void read_attention(const Reader& read, Config& c) {
   c.window = read.file.get_int(read.key("attention.sliding_window"), 0);
   if (c.window < 0) read.fail("attention.sliding_window", std::to_string(c.window), "0 or more");
   c.windowed = read_windowed(read, c);
-  c.local_rope_base = c.arch == "gemma3" ? read.positive("rope.freq_base_swa", 10000.0)
-                                         : read.zero_or_positive("rope.freq_base_swa");
+  c.local_rope_base =
+      c.arch == "gemma3" ? read.positive("rope.freq_base_swa", 10000.0) : read.zero_or_positive("rope.freq_base_swa");
 }
 
 void read_experts(const Reader& read, Config& c) {

@@ -42,7 +42,8 @@ struct Fuser {
     const bool sink = is(i + 1, "attention_sink");
     const size_t pattern = i + (sink ? 2 : 1), z = pattern + 1;
     if (!is(i, "attention_scores") || !is(pattern, "softmax") || !is(z, "attention_mix")) return false;
-    if (sink && (at(i + 1).reads[0] != at(i).name || at(i + 1).weights != at(pattern).weights || readers.count(at(i + 1).name)))
+    if (sink &&
+        (at(i + 1).reads[0] != at(i).name || at(i + 1).weights != at(pattern).weights || readers.count(at(i + 1).name)))
       return false;
     if (at(pattern).reads[0] != at(i).name || at(z).reads[0] != at(pattern).name || !hidden(i, sink ? 2 : 1) ||
         !hidden(pattern, 1))
@@ -114,10 +115,11 @@ struct Fuser {
   void lay_out() {
     std::unordered_map<std::string, size_t> last;
     for (size_t i = 0; i < plan.steps.size(); ++i) {
-      // A hidden stage that is computed beside reads what its own stage reads.
       for (const std::string& read : plan.steps[i].reads) last[plan.owner(read)] = i;
-      for (int c : plan.steps[i].covers)
-        for (const std::string& read : at(static_cast<size_t>(c)).reads) last[plan.owner(read)] = i;
+      // A hidden stage that is computed beside reads what its own stage reads.
+      if (plan.steps[i].covers.size() > 1)
+        for (int c : plan.steps[i].covers)
+          for (const std::string& read : at(static_cast<size_t>(c)).reads) last[plan.owner(read)] = i;
       last.try_emplace(plan.owner(plan.steps[i].writes), i);
     }
     last[plan.owner(graph.stages.back().name)] = plan.steps.size();

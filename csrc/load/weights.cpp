@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "formats/f32/f32.h"
+#include "formats/format.h"
 
 namespace cutaway {
 namespace {
@@ -70,16 +70,14 @@ Weights::Entry Weights::load(const WeightRef& ref, bool packed) {
     return buffer;
   };
   if (packed) return {ref, true, backend_->weight(format, shape, read_row), backend_->weight_bytes(format, shape)};
-  if (format.block != 1)
+  if (format.payload != Payload::f32)
     throw Error("MappingError",
-                file_->parts[0] + ": " + printable(ref.tensor) + " is " + format.name + ", expected f32, f16 or bf16",
-                "", {{"tensor", ref.tensor}});
+                file_->parts[0] + ": " + printable(ref.tensor) + " is " + format.name + ", expected f32", "",
+                {{"tensor", ref.tensor}});
   std::vector<float> values(static_cast<size_t>(shape.elements()));
-  std::vector<std::byte> stored(bytes);
-  for (int64_t n = 0; n < shape.elements() / K; ++n)
-    format.unpack_row(read_row(n, stored.data()), &values[static_cast<size_t>(n * K)], K);
+  for (int64_t n = 0; n < shape.elements() / K; ++n) read_row(n, &values[static_cast<size_t>(n * K)]);
   const size_t size = values.size() * sizeof(float);
-  Tensor out{.data = backend_->allocate(size), .format = &format_f32, .shape = shape};
+  Tensor out{.data = backend_->allocate(size), .format = &format, .shape = shape};
   backend_->upload(out.data, values.data(), size);
   return {ref, false, out, size};
 }

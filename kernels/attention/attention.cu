@@ -18,7 +18,8 @@ static __global__ void attention_rows(Attention a, const Element* keys, const El
       if (lane() == 0) row[s] = score;
     }
     __syncthreads();
-    const SoftmaxRow softmax = softmax_row(row, begin, p + 1, a.sinks ? a.sinks[unit % a.H] : -INFINITY);  // every warp for itself
+    const SoftmaxRow softmax =
+        softmax_row(row, begin, p + 1, a.sinks ? a.sinks[unit % a.H] : -INFINITY);  // every warp for itself
     __syncthreads();
     for (int64_t s = begin + threadIdx.x; s <= p; s += kThreads) row[s] = expf(row[s] - softmax.most) / softmax.total;
     __syncthreads();

@@ -2,13 +2,14 @@
 // sees
 //
 // Query t is at position p = S - T + t; it sees s <= p, and with a window W only p - s < W. Query head h uses key and
-// value head g = h / (H / G). With sinks, exp(sinks[h]) joins the divisor as one more position that has no value. Fuses attention_scores, softmax and attention_mix without the [T, H, S] between them;
-// gives the same bits as that chain, and each token the same bits whatever else is in the call.
+// value head g = h / (H / G). With sinks, exp(sinks[h]) joins the divisor as one more position that has no value. Fuses
+// attention_scores, softmax and attention_mix without the [T, H, S] between them; gives the same bits as that chain,
+// and each token the same bits whatever else is in the call.
 //
 // Source   Vaswani et al. 2017, arXiv:1706.03762, eq. 1; grouped heads: Ainslie et al. 2023, arXiv:2305.13245
-// Shapes   q [T, H, E], keys [S, G, E], values [S, G, E], sinks [H] or none -> z [T, H, E]      Formats  q f32; keys, values f32 or f16
-// Refuses  H not a multiple of G; S < T; shapes that differ; a scale that is not finite; a window that is not whole
-// Cost     8 T H E bytes, the keys and values, 4 T H S E operations (half of it where T = S)
+// Shapes   q [T, H, E], keys [S, G, E], values [S, G, E], sinks [H] or none -> z [T, H, E]      Formats  q f32; keys,
+// values f32 or f16 Refuses  H not a multiple of G; S < T; shapes that differ; a scale that is not finite; a window
+// that is not whole Cost     8 T H E bytes, the keys and values, 4 T H S E operations (half of it where T = S)
 #pragma once
 
 #include "cached.h"
@@ -21,7 +22,7 @@ struct Attention {
   float* z;             // [T, H, E]
   int64_t T, H;
   float scale;
-  int64_t window;  // 0: none
+  int64_t window;      // 0: none
   const float* sinks;  // [H] or null
 
   static Shape shape(const Call& call);

@@ -4,8 +4,7 @@ namespace cutaway {
 
 static constexpr Kernel<ExpertsMatmul> kernels[] = CUTAWAY_KERNELS(experts_matmul);
 extern const Op op_experts_matmul;
-const Op op_experts_matmul =
-    make_op<ExpertsMatmul, kernels>("experts_matmul", {"x", "indices"}, {"w", "?bias"}, {});
+const Op op_experts_matmul = make_op<ExpertsMatmul, kernels>("experts_matmul", {"x", "indices"}, {"w", "?bias"}, {});
 
 namespace {
 
@@ -30,9 +29,9 @@ Shape ExpertsMatmul::shape(const Call& call) {
   check_shape(call, !is_q8(x) || has_codes(*w.format),
               std::string("x is rounded to 8 bits, but w is ") + w.format->name + ", which takes float x");
   if (call.has_weight(1))
-    check_shape(call, call.weights[1].shape.elements() == w.shape[0] * w.shape[1],
-                "bias is " + call.weights[1].shape.str() + ", expected [X, N] = " +
-                    Shape({w.shape[0], w.shape[1]}).str());
+    check_shape(
+        call, call.weights[1].shape.elements() == w.shape[0] * w.shape[1],
+        "bias is " + call.weights[1].shape.str() + ", expected [X, N] = " + Shape({w.shape[0], w.shape[1]}).str());
   return {x.shape[0], A, w.shape[1]};
 }
 

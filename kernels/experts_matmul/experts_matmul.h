@@ -16,12 +16,12 @@
 namespace cutaway {
 
 struct ExpertsMatmul {
-  const float* x;         // [T, K] or [T, A, K], or null
-  const BlockQ8* blocks;  // [T, K / 32] or [T, A, K / 32], or null
+  const float* x;          // [T, K] or [T, A, K], or null
+  const BlockQ8* blocks;   // [T, K / 32] or [T, A, K / 32], or null
   const int32_t* indices;  // [T, A]
-  const std::byte* w;     // packed strips, expert after expert
-  const float* bias;      // [X, N], or null
-  float* y;               // [T, A, N]
+  const std::byte* w;      // packed strips, expert after expert
+  const float* bias;       // [X, N], or null
+  float* y;                // [T, A, N]
   int64_t T, A, X, N, K;
   bool own_rows;  // x has a row for each expert
   Format format;  // of w

@@ -9,7 +9,8 @@ void experts_matmul(const ExpertsMatmul& a, int64_t begin, int64_t end, std::byt
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t expert = unit / each, first = unit % each * kStripRows;
     const int rows = static_cast<int>(a.N - first < kStripRows ? a.N - first : kStripRows);
-    Strip strip{a.format, reinterpret_cast<const uint8_t*>(a.w) + static_cast<size_t>(unit) * strip_bytes(a.format, a.K),
+    Strip strip{a.format,
+                reinterpret_cast<const uint8_t*>(a.w) + static_cast<size_t>(unit) * strip_bytes(a.format, a.K),
                 nullptr};
     for (int64_t i = 0; i < a.T * a.A; ++i) {
       if (a.indices[i] != expert) continue;

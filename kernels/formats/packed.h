@@ -54,8 +54,8 @@ static inline size_t packed_bytes(const Format& f, const Shape& shape) {
   return static_cast<size_t>(X) * packed_bytes(f, N, shape.last());
 }
 
-// Packs the rows of a weight [N, K] or [X, N, K] into `out`, packed_bytes() long. `row(n, buffer)` returns the stored bytes of row n, which it may
-// have put into `buffer`, row_bytes(f, K) long; it is called from several threads.
+// Packs the rows of a weight [N, K] or [X, N, K] into `out`, packed_bytes() long. `row(n, buffer)` returns the stored
+// bytes of row n, which it may have put into `buffer`, row_bytes(f, K) long; it is called from several threads.
 void pack(const Format& f, const Shape& shape, const std::function<const void*(int64_t n, void* buffer)>& row,
           void* out, Pool& pool);
 

@@ -6,11 +6,11 @@ static constexpr Kernel<GeluMul> kernels[] = CUTAWAY_KERNELS(gelu_mul);
 extern const Op op_gelu_mul;
 const Op op_gelu_mul = make_op<GeluMul, kernels>("gelu_mul", {"pre", "pre_linear"}, {}, {});
 
-Shape GeluMul::shape(const Call& call) { 
+Shape GeluMul::shape(const Call& call) {
   const Shape &pre = call.reads[0].shape, &linear = call.reads[1].shape;
   check_shape(call, pre == linear, "pre_linear is " + linear.str() + ", expected " + pre.str() + ", the shape of pre");
   return pre;
- }
+}
 
 GeluMul GeluMul::bind(const Call& call) {
   return {.pre = floats(call, call.reads[0], "pre"),

@@ -15,7 +15,10 @@ Shape Softmax::shape(const Call& call) {
 
 Softmax Softmax::bind(const Call& call) {
   const Shape& x = call.reads[0].shape;
-  return {.x = floats(call, call.reads[0], "x"), .y = floats(call, call.out, "out"), .R = x.rows(), .S = x.last(),
+  return {.x = floats(call, call.reads[0], "x"),
+          .y = floats(call, call.out, "out"),
+          .R = x.rows(),
+          .S = x.last(),
           .sinks = call.has_weight(0) ? floats(call, call.weights[0], "sinks") : nullptr,
           .H = call.has_weight(0) ? x[x.rank - 2] : 1};
 }

@@ -4,7 +4,8 @@
 namespace cutaway::cuda {
 
 static __global__ void swiglu_oai_each(SwigluOai a) {
-  for (int64_t i = first_item(); i < a.n; i += item_step()) a.y[i] = swiglu_oai_of(a.pre[i], a.pre_linear[i], a.alpha, a.limit);
+  for (int64_t i = first_item(); i < a.n; i += item_step())
+    a.y[i] = swiglu_oai_of(a.pre[i], a.pre_linear[i], a.alpha, a.limit);
 }
 
 static void launch(const SwigluOai& a, const CudaLaunch& on) {

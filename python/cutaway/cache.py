@@ -49,8 +49,8 @@ def flatten(array: np.ndarray, capture: dict[str, Any]) -> np.ndarray:
             array[i, :, :t, :s].transpose(1, 0, 2).ravel()
             for i, (t, s) in enumerate(zip(tokens, capture["positions"], strict=True))
         ]
-        return np.ascontiguousarray(np.concatenate(parts), np.float32)
-    return np.ascontiguousarray(np.concatenate([array[i, :t] for i, t in enumerate(tokens)]), np.float32)
+        return np.ascontiguousarray(np.concatenate(parts))
+    return np.ascontiguousarray(np.concatenate([array[i, :t] for i, t in enumerate(tokens)]))
 
 
 def position_axis(stage: Any) -> int:

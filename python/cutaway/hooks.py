@@ -62,7 +62,7 @@ class Hook:
 
 
 def checked(result: Any, act: np.ndarray, name: str) -> np.ndarray:
-    """What a hook returned, as float32 of the stage's shape; raises HookReturnError."""
+    """What a hook returned, as float32 (a choice of experts: int32) of the stage's shape; raises HookReturnError."""
     expected = f"None or an array of shape {list(act.shape)}"
     if hasattr(result, "__dlpack__") and not isinstance(result, np.ndarray):
         try:
@@ -89,6 +89,15 @@ def checked(result: Any, act: np.ndarray, name: str) -> np.ndarray:
             expected=list(act.shape),
             got=list(result.shape),
         )
+    if act.dtype.kind == "i":
+        if result.dtype.kind not in "iu" or (result.astype(np.int32) != result).any():
+            raise HookReturnError(
+                f"hook on {name} returned dtype {result.dtype}, expected integers that int32 holds: they are indices",
+                hook=name,
+                expected="int32",
+                got=str(result.dtype),
+            )
+        return result.astype(np.int32, copy=False)
     if not np.can_cast(result.dtype, np.float32, "safe"):
         raise HookReturnError(
             f"hook on {name} returned dtype {result.dtype}, which does not become float32 without rounding",

@@ -243,8 +243,8 @@ class Model:
     def session(self, n_ctx: int | None = None, sequences: int = 1, kv: str | None = None) -> Session:
         """Sequences in progress, with their own keys and values: at most n_ctx tokens each (default the model's).
 
-        A model with longrope scaling (Phi-3 128k) takes its long factors where n_ctx is beyond the original context, for
-        every token of the session, as llama.cpp does.
+        A model with longrope scaling (Phi-3 128k) takes its long factors where n_ctx is beyond the original context,
+        for every token of the session, as llama.cpp does.
 
         Raises OutOfMemoryError (E005), with what would fit, where they would not fit in memory when full.
 

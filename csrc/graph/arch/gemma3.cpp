@@ -37,8 +37,8 @@ Graph build(const Config& c, const File& file) {
   g.graph.constants["$rope.local_frequencies"] = rope_frequencies(local, file);
   auto tokens = g.embed();
   g.layer = 0;
-  auto x = g.add("resid_pre", "scale", {tokens}, {}, {{"factor", std::sqrt(static_cast<double>(c.D))}},
-                 {kTokens, c.D}, "T D");
+  auto x = g.add("resid_pre", "scale", {tokens}, {}, {{"factor", std::sqrt(static_cast<double>(c.D))}}, {kTokens, c.D},
+                 "T D");
   g.unembed(g.rms_norm("ln_final", g.layers(x, add_layer), "output_norm"));
   return std::move(g.graph);
 }

@@ -1,7 +1,8 @@
 // llama: RMSNorm, rotary positions, grouped-query attention, gated feed-forward with SiLU.
 //
-// Source  Touvron et al. 2023, arXiv:2302.13971, sec. 2.2; rope_freqs.weight divides the frequencies (Llama 3's scaling)
-// Trap    GGUF stores the rows of q and k with each head's two halves interleaved; here they are put into halves, as
+// Source  Touvron et al. 2023, arXiv:2302.13971, sec. 2.2; rope_freqs.weight divides the frequencies (Llama 3's
+// scaling) Trap    GGUF stores the rows of q and k with each head's two halves interleaved; here they are put into
+// halves, as
 //         Hugging Face has them.
 #include "graph/builder.h"
 
