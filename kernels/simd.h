@@ -61,6 +61,7 @@ CUTAWAY_INLINE i32x16 operator-(i32x16 a, i32x16 b) { return {_mm512_sub_epi32(a
 CUTAWAY_INLINE i32x16 shift_left_23(i32x16 a) { return {_mm512_slli_epi32(a.v, 23)}; }
 // a where x != x (NaN), else b
 CUTAWAY_INLINE f32x16 where_nan(f32x16 x, f32x16 a, f32x16 b) { return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q), b.v, a.v)}; }
+CUTAWAY_INLINE f32x16 where_less(f32x16 x, f32x16 y, f32x16 a, f32x16 b) { return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, y.v, _CMP_LT_OQ), b.v, a.v)}; }
 
 #elif defined(__AVX2__)
 
@@ -123,6 +124,10 @@ CUTAWAY_INLINE f32x16 where_nan(f32x16 x, f32x16 a, f32x16 b) {
   return {_mm256_blendv_ps(b.lo, a.lo, _mm256_cmp_ps(x.lo, x.lo, _CMP_UNORD_Q)),
           _mm256_blendv_ps(b.hi, a.hi, _mm256_cmp_ps(x.hi, x.hi, _CMP_UNORD_Q))};
 }
+CUTAWAY_INLINE f32x16 where_less(f32x16 x, f32x16 y, f32x16 a, f32x16 b) {
+  return {_mm256_blendv_ps(b.lo, a.lo, _mm256_cmp_ps(x.lo, y.lo, _CMP_LT_OQ)),
+          _mm256_blendv_ps(b.hi, a.hi, _mm256_cmp_ps(x.hi, y.hi, _CMP_LT_OQ))};
+}
 
 #else  // plain loops: the definition, on any machine
 
@@ -180,6 +185,7 @@ CUTAWAY_INLINE i32x16 operator+(i32x16 a, i32x16 b) { CUTAWAY_LANES(i32x16, a.v[
 CUTAWAY_INLINE i32x16 operator-(i32x16 a, i32x16 b) { CUTAWAY_LANES(i32x16, a.v[l] - b.v[l]); }
 CUTAWAY_INLINE i32x16 shift_left_23(i32x16 a) { CUTAWAY_LANES(i32x16, static_cast<int32_t>(static_cast<uint32_t>(a.v[l]) << 23)); }
 CUTAWAY_INLINE f32x16 where_nan(f32x16 x, f32x16 a, f32x16 b) { CUTAWAY_LANES(f32x16, x.v[l] != x.v[l] ? a.v[l] : b.v[l]); }
+CUTAWAY_INLINE f32x16 where_less(f32x16 x, f32x16 y, f32x16 a, f32x16 b) { CUTAWAY_LANES(f32x16, x.v[l] < y.v[l] ? a.v[l] : b.v[l]); }
 
 #endif
 

@@ -8,6 +8,7 @@
 #include "bind/bind.h"
 #include "formats/f16/f16.h"
 #include "formats/f32/f32.h"
+#include "formats/packed.h"
 #include "quantize_q8/quantize_q8.h"
 #include "run/session.h"
 
@@ -280,6 +281,17 @@ void bind_run(py::module_& m) {
   m.def(
       "read_graph", [](std::shared_ptr<File> file) { return to_python(build_graph(read_config(*file), *file)); },
       "The graph of a file's model, without reading its weights.");
+
+  m.def(
+      "arena_floats",
+      [](std::shared_ptr<File> file, bool exact) {
+        const auto takes_q8 = [&](const WeightRef& ref) {
+          const TensorInfo* tensor = file->find(ref.tensor);
+          return !exact && tensor && tensor->format && has_codes(*tensor->format);
+        };
+        return make_plan(build_graph(read_config(*file), *file), {takes_q8, {}}).arena_floats;
+      },
+      py::arg("file"), py::arg("exact"), "Floats per token of the stages' tensors on the CPU, of a file's model.");
 
   py::class_<Model, std::shared_ptr<Model>>(m, "Model")
       .def(py::init([](std::shared_ptr<File> file, const std::string& target, int threads, bool exact,

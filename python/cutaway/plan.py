@@ -173,9 +173,7 @@ def plan_file(
     """`plan` of a file that is open; its weights are not read."""
     config, graph = _core.read_config(file), Graph(_core.read_graph(file))
     formats = weight_bytes(file, graph)
-    stored = {t.name: t.format for t in file.tensors}
-    codes = {f["name"] for f in _core.formats() if f["payload"] in ("u4", "u8")}
-    arena = arena_floats(graph, lambda w: numerics == "fast" and stored.get(w.tensor) in codes)
+    arena = _core.arena_floats(file, numerics == "exact")
     budget, limit = host_budget()
     if max_ram is not None and parse_bytes(max_ram) < budget:
         budget, limit = parse_bytes(max_ram), "max_ram"
@@ -331,46 +329,6 @@ def packed_bytes(f: dict[str, Any], shape: list[int]) -> int:
     scales = BLOCK_COLUMNS // f["group"] * STRIP_ROWS * (4 if f["wide_scale"] else 2)
     block = (256 if f["payload"] == "u4" else 512) + scales * (2 if f["minimums"] else 1)
     return strips * (K // BLOCK_COLUMNS) * block
-
-
-def arena_floats(graph: Graph, rounded: Callable[[Weight], bool] = lambda w: False) -> int:
-    """Floats per token of the stages' tensors, each where it first fits while it is needed, with one kernel per stage.
-
-    rounded: whether products with a weight read their input as blocks of 8 bits, which are made beside it."""
-    owner: dict[str, str] = {}  # a copy is the tensor it copies, unless the cache keeps it
-    made: list[tuple[str, int]] = []  # in order: a tensor, or "" for a copy, and its floats
-    last: dict[str, int] = {}
-    for stage in graph:
-        reads = [owner.get(name, name) for name in stage.reads]
-        if stage.op in ("matmul", "experts_matmul") and rounded(stage.weights[0]):
-            blocks = f"{reads[0]}@act_q8"
-            if blocks not in last:
-                made.append((blocks, dict(made)[reads[0]] // BLOCK_COLUMNS * 12))
-                last[reads[0]] = len(made) - 1
-            reads[0] = blocks
-        floats = 1
-        for axis in stage.shape:
-            floats *= 1 if axis == -1 else 0 if axis == -2 else axis  # with an S axis it lies outside the arena
-        same = stage.op == "copy" and not stage.cache
-        owner[stage.name] = reads[0] if same else stage.name
-        made.append(("", 0) if same else (stage.name, floats))
-        for name in (owner[stage.name], *reads):
-            last[name] = len(made) - 1
-    last[owner[graph.stages[-1].name]] = len(made)
-    live: list[tuple[int, int, int]] = []  # offset, floats, the last step that reads it
-    most = 0
-    for i, (name, floats) in enumerate(made):
-        if not floats:
-            continue
-        live = sorted(one for one in live if one[2] >= i)
-        need, offset = -(-floats // 16) * 16, 0
-        for start, length, _ in live:
-            if offset + need <= start:
-                break
-            offset = max(offset, start + length)
-        live.append((offset, need, last[name]))
-        most = max(most, offset + need)
-    return most
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------

@@ -32,11 +32,25 @@ def _weight(rng: np.random.Generator, fmt: str, N: int, K: int) -> ops.Stored:
     return ops.Stored(fmt, f.pack((rng.standard_normal((N, K)) * 0.05).astype(np.float32)))
 
 
+NUMBERS: dict[str, dict[str, float]] = {  # attributes without which an op cannot run, as models have them
+    "scale": {"factor": 25.3},
+    "softcap": {"cap": 30.0},
+    "swiglu_oai": {"alpha": 1.702, "limit": 7.0},
+    "top_k": {"k": 4},
+}
+
+
 def make_inputs(
     op: str, T: int, width: int, fmt: str, rng: np.random.Generator
 ) -> tuple[list[Any], list[Any], dict[str, float]]:
     """Reads, weights and numbers of one call of an op, made from a seed; where T is odd, with all that is optional."""
     heads, E, optional = 4, max(width // 4, 2) // 2 * 2, T % 2 == 1
+    if op == "experts_matmul":
+        raw = [_weight(rng, fmt, width + 5, width).raw for _ in range(5)]
+        stack = ops.Stored(fmt, np.stack(raw))
+        bias = [rng.standard_normal((5, width + 5)).astype(np.float32)] if optional else []
+        x = _values(rng, T, 3, stack.K) if optional else _values(rng, T, stack.K)
+        return [x, np.argsort(rng.random((T, 5)))[:, :3].astype(np.int32)], [stack, *bias], {}
     if op in ("matmul", "gated_matmul"):
         N = width + 5  # the last strip of 16 rows is a part of one
         w: list[Any] = [_weight(rng, fmt, N, width) for _ in range(2 if op == "gated_matmul" else 1)]
@@ -54,7 +68,11 @@ def make_inputs(
     if op in ("attention", "attention_scores"):
         q = rng.standard_normal((T, heads, E)).astype(np.float32)
         window = {"window": 18} if optional else {}
-        return [q, *(kv if op == "attention" else kv[:1])], [], {"scale": E**-0.5, **window}
+        sinks = [rng.standard_normal(heads).astype(np.float32)] if optional and op == "attention" else []
+        return [q, *(kv if op == "attention" else kv[:1])], sinks, {"scale": E**-0.5, **window}
+    if op in ("attention_sink", "softmax"):
+        sinks = [rng.standard_normal(heads).astype(np.float32)] if optional or op == "attention_sink" else []
+        return [rng.standard_normal((T, heads, T + 20)).astype(np.float32)], sinks, {}
     if op == "attention_mix":
         p = rng.random((T, heads, T + 20)).astype(np.float32)
         return [p / p.sum(-1, keepdims=True), kv[1]], [], {}
@@ -66,7 +84,11 @@ def make_inputs(
     if op in ("rms_norm", "layer_norm", "gain"):
         vectors = [rng.standard_normal(width).astype(np.float32) for _ in "wb"]
         return [x], vectors[: 1 + (optional and op != "rms_norm")], {} if op == "gain" else {"eps": 1e-5}
-    return [x, _values(rng, T, width)][: len(ops.describe(op)["reads"])], [], {}
+    if op == "experts_mix":
+        return [_values(rng, T, 4, width), rng.random((T, 4)).astype(np.float32)], [], {}
+    if op == "expert_weights":
+        return [x, np.argsort(rng.random((T, width)), axis=-1)[:, :4].astype(np.int32)], [], {}
+    return [x, _values(rng, T, width)][: len(ops.describe(op)["reads"])], [], NUMBERS.get(op, {})
 
 
 def _judge(
@@ -120,7 +142,7 @@ def probe(
 
     target   one of `ops.kernels(kernel)`; default: all of them
     shapes   (T, width) of the made inputs; default: SHAPES
-    format   of the weights of matmul, gated_matmul, embed; default: all of them
+    format   of the weights of matmul, gated_matmul, experts_matmul, embed; default: all of them
     seed     of the made inputs
     model    with tokens: the inputs are those of the model's own stages of this op, at `stage` (a filter) or everywhere
 
@@ -154,8 +176,9 @@ def probe(
                 reads, weights, attributes = make_inputs(op, T, width, fmt, rng)
                 label = f"[{T}, {width}]" + (f" {fmt}" if op in ops.MATRIX_OPS else "")
                 cases.append((label, reads, weights, attributes))
-                if op in ("matmul", "gated_matmul") and formats.module(fmt).BLOCK > 1:
-                    cases.append((label + " q8", [quantize_q8.reference(reads[0])], weights, attributes))
+                if op in ops.MATRIX_OPS and op != "embed" and formats.module(fmt).BLOCK > 1:
+                    blocks = quantize_q8.reference(reads[0])
+                    cases.append((label + " q8", [blocks, *reads[1:]], weights, attributes))
     rows = []
     for name, reads, weights, attributes in cases:
         expected, magnitude = expectation(op, reads, weights, attributes)
@@ -178,7 +201,8 @@ def _captured(op: str, model: Any, tokens: Any, stage: Any) -> list[tuple[str, l
     for e in trace.executed:
         if e["op"] != op or (wanted is not None and e["stage"] not in wanted):
             continue
-        weights = [_stored(files, Weight(**w)) for w in e["weights"]]
+        kinds = ops.describe(op)["weights"]
+        weights = [_stored(files, Weight(**w), k) for w, k in zip(e["weights"], kinds, strict=False)]
         cases.append((e["stage"], trace.reads(op, e["reads"]), weights, e["attributes"]))
     if not cases:
         raise ArgumentError(
@@ -188,8 +212,8 @@ def _captured(op: str, model: Any, tokens: Any, stage: Any) -> list[tuple[str, l
     return cases
 
 
-def _stored(files: FileWeights, ref: Weight) -> Any:
-    if ref.tensor.startswith("$") or len(ref.shape) == 1:
+def _stored(files: FileWeights, ref: Weight, kind: str) -> Any:
+    if ref.tensor.startswith("$") or len(ref.shape) == 1 or kind == "?bias":
         return files.get(ref)
     raw, _, fmt = files.raw(ref.tensor)
-    return ops.Stored(fmt, files._rows(raw, ref))
+    return ops.Stored(fmt, files._rows(raw.reshape(*ref.shape[:-1], -1), ref))
