@@ -1,422 +1,242 @@
-// Session::forward: walks a plan. It knows stages and steps, and never asks which model this is.
+#include "run/forward.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
 #include <unordered_set>
-
 #include "base/error.h"
 #include "formats/f16/f16.h"
 #include "formats/f32/f32.h"
 #include "quantize_q8/quantize_q8.h"
-#include "run/session.h"
 
 namespace cutaway {
+
 namespace {
 
 constexpr int64_t kChunk = 256;  // tokens that go through the graph together, when nothing asks to see them together
 
-struct Part {  // the tokens of one sequence in one pass
-  size_t sequence;
-  int64_t row, tokens, past;
-  int64_t sent;  // tokens of this call that went before
-};
+}  // namespace
 
-int64_t per_token(const std::vector<int64_t>& shape, int64_t S) {
-  int64_t n = 1;
-  for (int64_t axis : shape) n *= axis == kTokens ? 1 : axis == kPositions ? S : axis;
-  return n;
+Forward::Forward(Session& s, const Request& r, Result& out, const Plan& p)
+    : session(s), request(r), result(out), model(*s.model), backend(*s.model->backend), plan(p) {
+  watched.insert(r.watch.begin(), r.watch.end());
+  edited.insert(r.edit.begin(), r.edit.end());
 }
 
-bool is_square(const std::vector<int64_t>& shape) {
-  return std::find(shape.begin(), shape.end(), kPositions) != shape.end();
+Forward::~Forward() {
+  for (auto& [name, side] : sides) backend.release(side.memory, side.bytes);
 }
 
-Shape concrete(const std::vector<int64_t>& shape, int64_t T, int64_t S) {
-  Shape out;
-  for (int64_t axis : shape) out[out.rank++] = axis == kTokens ? T : axis == kPositions ? S : axis;
+void* Forward::side(const std::string& name, size_t bytes) {
+  auto it = sides.find(name);
+  if (it != sides.end() && it->second.bytes >= bytes) return it->second.memory;
+  if (it != sides.end()) backend.release(it->second.memory, it->second.bytes), sides.erase(it);
+  void* memory = backend.allocate(std::max<size_t>(bytes, 64));
+  sides[name] = {memory, bytes};
+  return memory;
+}
+
+// Floats of a whole tensor in this pass.
+int64_t Forward::size_of(const std::vector<int64_t>& shape, int64_t rows) const {
+  if (!is_square(shape)) return rows * per_token(shape, 0);
+  int64_t total = 0;
+  for (const Part& part : parts) total += part.tokens * per_token(shape, part.past + part.tokens);
+  return total;
+}
+
+const std::vector<int64_t>& Forward::shape_of(const std::string& name) const {
+  auto it = plan.places.find(name);
+  return it != plan.places.end() ? it->second.shape : stage(model.graph.find(name)).shape;
+}
+
+// Address of a tensor that has been or is about to be written. `beside`: a hidden stage, computed for its own sake.
+float* Forward::address(const std::string& name, int64_t rows, bool beside) {
+  const std::string& owner = plan.owner(name);
+  auto it = plan.places.find(owner);
+  if (!beside && it != plan.places.end() && !it->second.square) return arena + it->second.offset * T;
+  return static_cast<float*>(side(owner, static_cast<size_t>(size_of(shape_of(owner), rows)) * sizeof(float)));
+}
+
+bool Forward::is_beside(const std::string& name) const {
+  return !plan.places.count(plan.owner(name)) || sides.count(plan.owner(name));
+}
+
+Tensor Forward::read(const std::string& name, int64_t rows, bool from_body) {
+  if (name == "tokens") return {.data = tokens, .format = nullptr, .shape = {T}};
+  if (name == "positions") return {.data = positions, .format = nullptr, .shape = {T}};
+  const std::string& owner = plan.owner(name);
+  auto it = plan.places.find(owner);
+  const bool q8 = it != plan.places.end() && it->second.q8;
+  float* data = address(owner, T, is_beside(owner));
+  if (from_body) data = gathered(owner, data);
+  return {.data = data,
+          .format = it != plan.places.end() && it->second.integers ? nullptr : &format_f32,
+          .shape = concrete(shape_of(owner), rows, 0),
+          .layout = q8 ? Layout::q8 : Layout::plain};
+}
+
+// Rows last_rows of a tensor that has T rows.
+float* Forward::gathered(const std::string& name, const float* from) {
+  const size_t bytes = static_cast<size_t>(per_token(shape_of(name), 0)) * sizeof(float);
+  auto* out = static_cast<std::byte*>(side(name + "@last", bytes * last_rows.size()));
+  for (size_t i = 0; i < last_rows.size(); ++i)
+    backend.copy(out + i * bytes, reinterpret_cast<const std::byte*>(from) + static_cast<size_t>(last_rows[i]) * bytes,
+                 bytes);
+  return reinterpret_cast<float*>(out);
+}
+
+// The tensors of one sequence among those of the pass.
+Tensor Forward::slice(const std::string& name, const Tensor& whole, const Part& part) const {
+  const std::vector<int64_t>& shape = shape_of(plan.owner(name));
+  const int64_t S = part.past + part.tokens;
+  int64_t offset = 0;
+  if (is_square(shape)) {
+    for (const Part& p : parts) {
+      if (p.row >= part.row) break;
+      offset += p.tokens * per_token(shape, p.past + p.tokens);
+    }
+  } else {
+    offset = part.row * per_token(shape, 0);
+  }
+  Tensor out = whole;
+  out.data = static_cast<float*>(whole.data) + offset;
+  out.shape = concrete(shape, part.tokens, S);
   return out;
 }
 
-}  // namespace
+const Stage* Forward::cached(const std::string& name) const {
+  int i = model.graph.find(name);
+  return i >= 0 && !stage(i).cache.empty() ? &stage(i) : nullptr;
+}
 
-struct Forward {
-  Session& session;
-  const Request& request;
-  Result& result;
-  const Model& model;
-  Backend& backend;
-  const Plan& plan;
+Tensor Forward::cache_of(const Stage& s, const Part& part) const {
+  const Session::Sequence& sequence = session.sequences_[part.sequence];
+  const auto layer = static_cast<size_t>(s.layer);
+  return {.data = (s.cache == "keys" ? sequence.keys : sequence.values)[layer],
+          .format = &session.kv,
+          .shape = {part.past + part.tokens, model.config.G, model.config.E}};
+}
 
-  std::vector<Part> parts;
-  int64_t T = 0;
-  int32_t *tokens = nullptr, *positions = nullptr;  // [T] on the backend
-  float* arena = nullptr;
-  int64_t head_rows = 0;  // rows that go through the stages after the last layer
-  std::vector<int64_t> last_rows;
-  bool gather = false;  // whether those are fewer than T
-  struct Side {
-    void* memory;
-    size_t bytes;
-  };
-  std::unordered_map<std::string, Side> sides;  // tensors outside the arena: hidden ones, those with an S axis
-  std::unordered_set<std::string> watched, edited;
-  std::chrono::steady_clock::time_point checked = std::chrono::steady_clock::now();
-
-  Forward(Session& s, const Request& r, Result& out, const Plan& p)
-      : session(s), request(r), result(out), model(*s.model), backend(*s.model->backend), plan(p) {
-    watched.insert(r.watch.begin(), r.watch.end());
-    edited.insert(r.edit.begin(), r.edit.end());
-  }
-  ~Forward() {
-    for (auto& [name, side] : sides) backend.release(side.memory, side.bytes);
-  }
-
-  const Stage& stage(int i) const { return model.graph.stages[static_cast<size_t>(i)]; }
-  bool in_head(size_t step) const { return gather && step >= plan.head; }
-
-  void* side(const std::string& name, size_t bytes) {
-    auto it = sides.find(name);
-    if (it != sides.end() && it->second.bytes >= bytes) return it->second.memory;
-    if (it != sides.end()) backend.release(it->second.memory, it->second.bytes), sides.erase(it);
-    void* memory = backend.allocate(std::max<size_t>(bytes, 64));
-    sides[name] = {memory, bytes};
-    return memory;
-  }
-
-  // Floats of a whole tensor in this pass.
-  int64_t size_of(const std::vector<int64_t>& shape, int64_t rows) const {
-    if (!is_square(shape)) return rows * per_token(shape, 0);
-    int64_t total = 0;
-    for (const Part& part : parts) total += part.tokens * per_token(shape, part.past + part.tokens);
-    return total;
-  }
-
-  const std::vector<int64_t>& shape_of(const std::string& name) const {
-    auto it = plan.places.find(name);
-    return it != plan.places.end() ? it->second.shape : stage(model.graph.find(name)).shape;
-  }
-
-  // Address of a tensor that has been or is about to be written. `beside`: a hidden stage, computed for its own sake.
-  float* address(const std::string& name, int64_t rows, bool beside) {
-    const std::string& owner = plan.owner(name);
-    auto it = plan.places.find(owner);
-    if (!beside && it != plan.places.end() && !it->second.square) return arena + it->second.offset * T;
-    return static_cast<float*>(side(owner, static_cast<size_t>(size_of(shape_of(owner), rows)) * sizeof(float)));
-  }
-
-  bool is_beside(const std::string& name) const {
-    return !plan.places.count(plan.owner(name)) || sides.count(plan.owner(name));
-  }
-
-  // --- one op --------------------------------------------------------------------------------------------------------
-
-  Tensor read(const std::string& name, int64_t rows, bool from_body) {
-    if (name == "tokens") return {.data = tokens, .format = nullptr, .shape = {T}};
-    if (name == "positions") return {.data = positions, .format = nullptr, .shape = {T}};
-    const std::string& owner = plan.owner(name);
-    auto it = plan.places.find(owner);
-    const bool q8 = it != plan.places.end() && it->second.q8;
-    float* data = address(owner, T, is_beside(owner));
-    if (from_body) data = gathered(owner, data);
-    return {.data = data,
-            .format = it != plan.places.end() && it->second.integers ? nullptr : &format_f32,
-            .shape = concrete(shape_of(owner), rows, 0),
-            .layout = q8 ? Layout::q8 : Layout::plain};
-  }
-
-  // Rows last_rows of a tensor that has T rows.
-  float* gathered(const std::string& name, const float* from) {
-    const size_t bytes = static_cast<size_t>(per_token(shape_of(name), 0)) * sizeof(float);
-    auto* out = static_cast<std::byte*>(side(name + "@last", bytes * last_rows.size()));
-    for (size_t i = 0; i < last_rows.size(); ++i)
-      backend.copy(out + i * bytes,
-                   reinterpret_cast<const std::byte*>(from) + static_cast<size_t>(last_rows[i]) * bytes, bytes);
-    return reinterpret_cast<float*>(out);
-  }
-
-  // The tensors of one sequence among those of the pass.
-  Tensor slice(const std::string& name, const Tensor& whole, const Part& part) const {
-    const std::vector<int64_t>& shape = shape_of(plan.owner(name));
-    const int64_t S = part.past + part.tokens;
-    int64_t offset = 0;
-    if (is_square(shape)) {
-      for (const Part& p : parts) {
-        if (p.row >= part.row) break;
-        offset += p.tokens * per_token(shape, p.past + p.tokens);
-      }
-    } else {
-      offset = part.row * per_token(shape, 0);
+const char* Forward::call(const Op& op, const std::string& writes, const std::vector<std::string>& reads,
+                          const std::vector<WeightRef>& refs, const Attributes& attributes, bool beside, size_t step) {
+  const bool head = in_head(step);
+  const int64_t rows = head ? head_rows : T;
+  std::vector<Tensor> weights;
+  for (size_t i = 0; i < refs.size(); ++i) weights.push_back(session.weight(op, i, refs[i]));
+  const std::vector<int64_t>& shape = shape_of(writes);
+  Tensor out{.data = address(writes, rows, beside), .format = &format_f32, .shape = concrete(shape, rows, 0)};
+  std::vector<Tensor> arguments;
+  for (const std::string& name : reads)
+    arguments.push_back(op.per_sequence && cached(name)
+                            ? Tensor{}
+                            : read(name, rows, head && !written_in_head.count(plan.owner(name))));
+  if (head) written_in_head.insert(writes);
+  bool apart = op.per_sequence || is_square(shape);
+  for (const std::string& name : reads)
+    apart = apart || (name != "tokens" && name != "positions" && is_square(shape_of(plan.owner(name))));
+  if (!apart)
+    return backend.run(op,
+                       {.who = writes, .reads = arguments, .weights = weights, .out = out, .attributes = &attributes});
+  const char* target = "";
+  for (const Part& part : parts) {
+    std::vector<Tensor> own;
+    for (size_t i = 0; i < reads.size(); ++i) {
+      const Stage* s = op.per_sequence && i > 0 ? cached(reads[i]) : nullptr;
+      own.push_back(s ? cache_of(*s, part) : slice(reads[i], arguments[i], part));
     }
-    Tensor out = whole;
-    out.data = static_cast<float*>(whole.data) + offset;
-    out.shape = concrete(shape, part.tokens, S);
-    return out;
+    target = backend.run(
+        op,
+        {.who = writes, .reads = own, .weights = weights, .out = slice(writes, out, part), .attributes = &attributes});
   }
+  return target;
+}
 
-  const Stage* cached(const std::string& name) const {
-    int i = model.graph.find(name);
-    return i >= 0 && !stage(i).cache.empty() ? &stage(i) : nullptr;
+void Forward::record(const std::string& writes, const Op& op, const char* target, const std::vector<std::string>& reads,
+                     const std::vector<WeightRef>& weights, const Attributes& attributes,
+                     const std::vector<int>& covers) {
+  if (!recording) return;
+  Executed e{writes, op.name, target, reads, weights, attributes, {}};
+  for (int i : covers) e.covers.push_back(stage(i).name);
+  result.executed.push_back(std::move(e));
+}
+
+// One stage of a chain with its own kernel.
+bool Forward::run_stage(int i, bool last, size_t step) {
+  const Stage& s = stage(i);
+  std::vector<std::string> reads = s.reads;
+  // A product reads the rounded blocks that the step in front of it made.
+  for (const std::string& read : plan.steps[step].reads)
+    if ((s.op == "matmul" || s.op == "experts_matmul") && read.find('@') != std::string::npos) reads[0] = read;
+  const char* target = call(*find_op(s.op), s.name, reads, s.weights, s.attributes, !last, step);
+  record(s.name, *find_op(s.op), target, reads, s.weights, s.attributes, {i});
+  return settle(s.name, *find_op(s.op), target, !last, step);
+}
+
+// The hidden stages of a fused step that somebody looks at; true when a hook changed one and the chain has taken
+// over.
+bool Forward::run_beside(const Step& step, size_t index) {
+  const size_t hidden = step.covers.size() - 1;
+  size_t need = 0;
+  for (size_t c = 0; c < hidden; ++c)
+    if (const std::string& name = stage(step.covers[c]).name;
+        request.check_finite || watched.count(name) || edited.count(name))
+      need = c + 1;
+  bool changed = false;
+  for (size_t c = 0; c < need; ++c) changed |= run_stage(step.covers[c], false, index);
+  if (!changed) return false;
+  for (size_t c = need; c <= hidden; ++c) run_stage(step.covers[c], c == hidden, index);
+  return true;
+}
+
+void Forward::run_step(size_t index) {
+  const Step& step = plan.steps[index];
+  if (step.covers.size() > 1 && run_beside(step, index)) return;
+  const bool same = plan.same.count(step.writes);
+  if (same && in_head(index)) written_in_head.insert(step.writes);
+  const char* target = same ? backend.target_of(*step.op)
+                            : call(*step.op, step.writes, step.reads, step.weights, step.attributes, false, index);
+  record(step.writes, *step.op, target, step.reads, step.weights, step.attributes, step.covers);
+  settle(step.writes, *step.op, target, false, index);
+}
+
+void Forward::checkpoint() {
+  auto now = std::chrono::steady_clock::now();
+  if (!request.checkpoint || now - checked < std::chrono::milliseconds(20)) return;
+  checked = now;
+  request.checkpoint();
+}
+
+void Forward::run(const std::vector<int32_t>& ids) {
+  T = static_cast<int64_t>(ids.size());
+  for (const Part& part : parts) last_rows.push_back(part.row + part.tokens - 1);
+  gather = !request.all_rows && last_rows.size() < ids.size();
+  head_rows = gather ? static_cast<int64_t>(last_rows.size()) : T;
+  const size_t id_bytes = (ids.size() * sizeof(int32_t) + 63) / 64 * 64;
+  auto* memory = static_cast<std::byte*>(
+      session.workspace(2 * id_bytes + static_cast<size_t>(plan.arena_floats * T) * sizeof(float)));
+  tokens = reinterpret_cast<int32_t*>(memory);
+  positions = reinterpret_cast<int32_t*>(memory + id_bytes);
+  arena = reinterpret_cast<float*>(memory + 2 * id_bytes);
+  std::vector<int32_t> places;
+  for (const Part& part : parts)
+    for (int64_t t = 0; t < part.tokens; ++t) places.push_back(static_cast<int32_t>(part.past + t));
+  backend.upload(tokens, ids.data(), ids.size() * sizeof(int32_t));
+  backend.upload(positions, places.data(), places.size() * sizeof(int32_t));
+
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    run_step(i);
+    checkpoint();
+    if (plan.steps[i].writes == request.stop_after) return;
   }
-
-  Tensor cache_of(const Stage& s, const Part& part) const {
-    const Session::Sequence& sequence = session.sequences_[part.sequence];
-    const auto layer = static_cast<size_t>(s.layer);
-    return {.data = (s.cache == "keys" ? sequence.keys : sequence.values)[layer],
-            .format = &session.kv,
-            .shape = {part.past + part.tokens, model.config.G, model.config.E}};
-  }
-
-  const char* call(const Op& op, const std::string& writes, const std::vector<std::string>& reads,
-                   const std::vector<WeightRef>& refs, const Attributes& attributes, bool beside, size_t step) {
-    const bool head = in_head(step);
-    const int64_t rows = head ? head_rows : T;
-    std::vector<Tensor> weights;
-    for (size_t i = 0; i < refs.size(); ++i) weights.push_back(session.weight(op, i, refs[i]));
-    const std::vector<int64_t>& shape = shape_of(writes);
-    Tensor out{.data = address(writes, rows, beside), .format = &format_f32, .shape = concrete(shape, rows, 0)};
-    std::vector<Tensor> arguments;
-    for (const std::string& name : reads)
-      arguments.push_back(op.per_sequence && cached(name)
-                              ? Tensor{}
-                              : read(name, rows, head && !written_in_head.count(plan.owner(name))));
-    if (head) written_in_head.insert(writes);
-    bool apart = op.per_sequence || is_square(shape);
-    for (const std::string& name : reads)
-      apart = apart || (name != "tokens" && name != "positions" && is_square(shape_of(plan.owner(name))));
-    if (!apart)
-      return backend.run(
-          op, {.who = writes, .reads = arguments, .weights = weights, .out = out, .attributes = &attributes});
-    const char* target = "";
-    for (const Part& part : parts) {
-      std::vector<Tensor> own;
-      for (size_t i = 0; i < reads.size(); ++i) {
-        const Stage* s = op.per_sequence && i > 0 ? cached(reads[i]) : nullptr;
-        own.push_back(s ? cache_of(*s, part) : slice(reads[i], arguments[i], part));
-      }
-      target = backend.run(op, {.who = writes,
-                                .reads = own,
-                                .weights = weights,
-                                .out = slice(writes, out, part),
-                                .attributes = &attributes});
-    }
-    return target;
-  }
-  std::unordered_set<std::string> written_in_head;
-
-  // --- what happens to a tensor once it is written -------------------------------------------------------------------
-
-  Capture copy_out(const std::string& name, int64_t rows, bool beside) {
-    Capture out = described(name, rows);
-    out.data.resize(static_cast<size_t>(size_of(shape_of(plan.owner(name)), rows)));
-    backend.download(out.data.data(), address(name, rows, beside), out.data.size() * sizeof(float));
-    return out;
-  }
-
-  Capture described(const std::string& name, int64_t rows) const {
-    const std::vector<int64_t>& shape = shape_of(plan.owner(name));
-    auto it = plan.places.find(name);
-    Capture out{.name = name, .shape = shape};
-    if (it != plan.places.end()) out.q8 = it->second.q8, out.integers = it->second.integers;
-    for (int64_t& axis : out.shape)
-      if (axis == kTokens) axis = rows;
-    for (const Part& part : parts) {
-      out.tokens.push_back(rows == T ? part.tokens : 1);
-      out.first.push_back(part.past + part.tokens - out.tokens.back());
-      out.sequences.push_back(part.sequence);
-      if (is_square(shape)) out.positions.push_back(part.past + part.tokens);
-    }
-    return out;
-  }
-
-  // Only the rows that request.keep names.
-  Capture copy_kept(const std::string& name, int64_t rows, bool beside) {
-    if (request.keep.empty()) return copy_out(name, rows, beside);
-    Capture out = described(name, rows);
-    const std::vector<int64_t>& shape = shape_of(plan.owner(name));
-    const float* from = address(name, rows, beside);
-    out.shape[0] = 0;
-    for (size_t i = 0; i < parts.size(); ++i) {
-      const Part& part = parts[i];
-      const std::vector<int64_t>& keep = request.keep[part.sequence];
-      const int64_t width = per_token(shape, part.past + part.tokens), n = out.tokens[i],
-                    first = part.sent + part.tokens - n;
-      auto at = std::lower_bound(keep.begin(), keep.end(), first);
-      const auto end = std::lower_bound(at, keep.end(), first + n);
-      out.tokens[i] = end - at;
-      while (at != end) {  // neighbours go together
-        const int64_t begin = *at;
-        int64_t count = 1;
-        while (++at != end && *at == begin + count) ++count;
-        const size_t have = out.data.size(), more = static_cast<size_t>(count * width);
-        out.data.resize(have + more);
-        backend.download(out.data.data() + have, from + (begin - first) * width, more * sizeof(float));
-      }
-      from += n * width;
-      out.shape[0] += out.tokens[i];
-    }
-    return out;
-  }
-
-  void check_finite(const std::string& name, const Capture& tensor, const Op& op, const char* target) {
-    if (tensor.q8 || tensor.integers) return;
-    const bool scores = is_square(tensor.shape);
-    const int64_t width = tensor.shape.empty() || scores
-                              ? 1
-                              : static_cast<int64_t>(tensor.data.size()) / std::max<int64_t>(1, tensor.shape[0]);
-    for (size_t i = 0; i < tensor.data.size(); ++i) {
-      const float x = tensor.data[i];
-      if (std::isfinite(x) || (scores && x == -HUGE_VALF)) continue;
-      int found = model.graph.find(name);
-      const std::string kernel = std::string(op.name) + "/" + target;
-      throw Error(
-          "NonFiniteError",
-          name + " has " + (std::isnan(x) ? "NaN" : "infinity") + " at token " +
-              std::to_string(static_cast<int64_t>(i) / width) + ", channel " +
-              std::to_string(static_cast<int64_t>(i) % width) + ", from " + kernel +
-              "; every stage before it is finite",
-          edited.count(name) ? "a hook changed this stage: look there" : "look at this stage's weights and inputs",
-          {{"stage", name},
-           {"kernel", kernel},
-           {"layer", int64_t{found < 0 ? -1 : stage(found).layer}},
-           {"token", static_cast<int64_t>(i) / width},
-           {"channel", static_cast<int64_t>(i) % width}});
-    }
-  }
-
-  // Hooks, finite check, capture, cache. Returns whether a hook changed the tensor.
-  bool settle(const std::string& name, const Op& op, const char* target, bool beside, size_t step) {
-    const int64_t rows = in_head(step) ? head_rows : T;
-    bool changed = false;
-    if (edited.count(name)) {
-      Capture tensor = copy_out(name, rows, beside);
-      tensor.kernel = std::string(op.name) + "/" + target;
-      changed = request.hook(tensor);
-      if (changed) backend.upload(address(name, rows, beside), tensor.data.data(), tensor.data.size() * sizeof(float));
-    }
-    if (request.check_finite) check_finite(name, copy_out(name, rows, beside), op, target);
-    if (watched.count(name)) append(copy_kept(name, rows, beside));
-    if (const Stage* s = cached(name)) store(*s, address(name, rows, beside));
-    return changed;
-  }
-
-  // Chunks of a long prompt come one after the other; their rows are joined.
-  void append(Capture tensor) {
-    for (Capture& have : result.captures) {
-      if (have.name != tensor.name) continue;
-      have.shape[0] += tensor.shape[0];
-      for (size_t i = 0; i < tensor.tokens.size(); ++i) {
-        if (have.sequences.back() == tensor.sequences[i]) {
-          have.tokens.back() += tensor.tokens[i];
-        } else {
-          have.sequences.push_back(tensor.sequences[i]);
-          have.tokens.push_back(tensor.tokens[i]);
-        }
-      }
-      have.data.insert(have.data.end(), tensor.data.begin(), tensor.data.end());
-      return;
-    }
-    result.captures.push_back(std::move(tensor));
-  }
-
-  void store(const Stage& s, const float* rows) {
-    const int64_t width = model.config.G * model.config.E;
-    for (const Part& part : parts) {
-      auto* to = static_cast<std::byte*>(cache_of(s, part).data) + static_cast<size_t>(part.past) * session.row_bytes();
-      if (session.kv.payload == Payload::f16) backend.copy_as_f16(to, rows + part.row * width, part.tokens * width);
-      else backend.copy(to, rows + part.row * width, static_cast<size_t>(part.tokens * width) * sizeof(float));
-    }
-  }
-
-  // --- the walk ------------------------------------------------------------------------------------------------------
-
-  void record(const std::string& writes, const Op& op, const char* target, const std::vector<std::string>& reads,
-              const std::vector<WeightRef>& weights, const Attributes& attributes, const std::vector<int>& covers) {
-    if (!recording) return;
-    Executed e{writes, op.name, target, reads, weights, attributes, {}};
-    for (int i : covers) e.covers.push_back(stage(i).name);
-    result.executed.push_back(std::move(e));
-  }
-  bool recording = false;
-
-  // One stage of a chain with its own kernel.
-  bool run_stage(int i, bool last, size_t step) {
-    const Stage& s = stage(i);
-    std::vector<std::string> reads = s.reads;
-    // A product reads the rounded blocks that the step in front of it made.
-    for (const std::string& read : plan.steps[step].reads)
-      if ((s.op == "matmul" || s.op == "experts_matmul") && read.find('@') != std::string::npos) reads[0] = read;
-    const char* target = call(*find_op(s.op), s.name, reads, s.weights, s.attributes, !last, step);
-    record(s.name, *find_op(s.op), target, reads, s.weights, s.attributes, {i});
-    return settle(s.name, *find_op(s.op), target, !last, step);
-  }
-
-  // The hidden stages of a fused step that somebody looks at; true when a hook changed one and the chain has taken
-  // over.
-  bool run_beside(const Step& step, size_t index) {
-    const size_t hidden = step.covers.size() - 1;
-    size_t need = 0;
-    for (size_t c = 0; c < hidden; ++c)
-      if (const std::string& name = stage(step.covers[c]).name;
-          request.check_finite || watched.count(name) || edited.count(name))
-        need = c + 1;
-    bool changed = false;
-    for (size_t c = 0; c < need; ++c) changed |= run_stage(step.covers[c], false, index);
-    if (!changed) return false;
-    for (size_t c = need; c <= hidden; ++c) run_stage(step.covers[c], c == hidden, index);
-    return true;
-  }
-
-  void run_step(size_t index) {
-    const Step& step = plan.steps[index];
-    if (step.covers.size() > 1 && run_beside(step, index)) return;
-    const bool same = plan.same.count(step.writes);
-    if (same && in_head(index)) written_in_head.insert(step.writes);
-    const char* target = same ? backend.target_of(*step.op)
-                              : call(*step.op, step.writes, step.reads, step.weights, step.attributes, false, index);
-    record(step.writes, *step.op, target, step.reads, step.weights, step.attributes, step.covers);
-    settle(step.writes, *step.op, target, false, index);
-  }
-
-  void checkpoint() {
-    auto now = std::chrono::steady_clock::now();
-    if (!request.checkpoint || now - checked < std::chrono::milliseconds(20)) return;
-    checked = now;
-    request.checkpoint();
-  }
-
-  void run(const std::vector<int32_t>& ids) {
-    T = static_cast<int64_t>(ids.size());
-    for (const Part& part : parts) last_rows.push_back(part.row + part.tokens - 1);
-    gather = !request.all_rows && last_rows.size() < ids.size();
-    head_rows = gather ? static_cast<int64_t>(last_rows.size()) : T;
-    const size_t id_bytes = (ids.size() * sizeof(int32_t) + 63) / 64 * 64;
-    auto* memory = static_cast<std::byte*>(
-        session.workspace(2 * id_bytes + static_cast<size_t>(plan.arena_floats * T) * sizeof(float)));
-    tokens = reinterpret_cast<int32_t*>(memory);
-    positions = reinterpret_cast<int32_t*>(memory + id_bytes);
-    arena = reinterpret_cast<float*>(memory + 2 * id_bytes);
-    std::vector<int32_t> places;
-    for (const Part& part : parts)
-      for (int64_t t = 0; t < part.tokens; ++t) places.push_back(static_cast<int32_t>(part.past + t));
-    backend.upload(tokens, ids.data(), ids.size() * sizeof(int32_t));
-    backend.upload(positions, places.data(), places.size() * sizeof(int32_t));
-
-    for (size_t i = 0; i < plan.steps.size(); ++i) {
-      run_step(i);
-      checkpoint();
-      if (plan.steps[i].writes == request.stop_after) return;
-    }
-    const std::string& last = model.graph.stages.back().name;
-    const int64_t width = per_token(shape_of(last), 0);
-    const size_t before = result.logits.size();
-    result.logits.resize(before + static_cast<size_t>(head_rows * width));
-    backend.download(result.logits.data() + before, address(last, head_rows, is_beside(last)),
-                     static_cast<size_t>(head_rows * width) * sizeof(float));
-    result.rows += head_rows;
-  }
-};
-
+  const std::string& last = model.graph.stages.back().name;
+  const int64_t width = per_token(shape_of(last), 0);
+  const size_t before = result.logits.size();
+  result.logits.resize(before + static_cast<size_t>(head_rows * width));
+  backend.download(result.logits.data() + before, address(last, head_rows, is_beside(last)),
+                   static_cast<size_t>(head_rows * width) * sizeof(float));
+  result.rows += head_rows;
+}
 namespace {
 
 // Drops the logits of sequences that go on in the next chunk.

@@ -18,6 +18,7 @@ __all__: list[str] = [
     "Tokenizer",
     "Utf8Stream",
     "architectures",
+    "arena_floats",
     "char_class",
     "check_max_tokens",
     "cores",
@@ -258,7 +259,7 @@ class PackedWeight:
     @property
     def format(self) -> str: ...
     @property
-    def shape(self) -> tuple[int, int]: ...
+    def shape(self) -> tuple: ...
 
 class Model:
     def __init__(
@@ -419,6 +420,11 @@ class StopMatcher:
         """
 
 def architectures() -> list[str]: ...
+def arena_floats(file: File, exact: bool) -> int:
+    """
+    Floats per token of the stages' tensors on the CPU, of a file's model.
+    """
+
 def char_class(code: typing.SupportsInt | typing.SupportsIndex) -> int:
     """
     Class of a code point, numbered as in text/unicode.h.
@@ -531,7 +537,7 @@ def run_op(
     target: str = "",
     threads: typing.SupportsInt | typing.SupportsIndex = 1,
     guard: bool = False,
-) -> numpy.typing.NDArray[numpy.float32]:
+) -> numpy.ndarray:
     """
     Runs one kernel on arrays. guard: the output lies unaligned between guard bytes, and every write is checked.
     """
