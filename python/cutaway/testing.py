@@ -146,6 +146,7 @@ def adversarial_rows(width: int, seed: int = 0) -> Iterator[tuple[str, np.ndarra
     rng = np.random.default_rng(seed + width)
     normal = rng.standard_normal((3, width)).astype(np.float32)
     yield "normal", normal
+    yield "one row", normal[:1]  # with 4095 channels one element less than a thread takes at least
     yield "large offset", (normal + 1e4).astype(np.float32)
     yield "subnormal", (normal * np.float32(1e-39)).astype(np.float32)
     yield "all equal", np.full((2, width), 3.3, np.float32)
