@@ -261,10 +261,10 @@ py::dict config_dict(const Config& c) {
 
 py::array cache_array(const Session& s, int64_t sequence, int64_t layer, bool values) {
   std::vector<std::byte> bytes;
-  s.read_cache(sequence, layer, values, bytes);
+  const int64_t first = s.read_cache(sequence, layer, values, bytes);
   const bool half = s.kv.payload == Payload::f16;
   py::array out(half ? py::dtype("float16") : py::dtype("float32"),
-                std::vector<int64_t>{s.length(sequence), s.model->config.G, s.model->config.E});
+                std::vector<int64_t>{s.length(sequence) - first, s.model->config.G, s.model->config.E});
   std::memcpy(out.mutable_data(), bytes.data(), bytes.size());
   return out;
 }
@@ -366,7 +366,8 @@ void bind_run(py::module_& m) {
           [](BoundSession& s, int64_t i, int64_t layer, bool values) {
             return cache_array(*BoundSession::Lock(s).s.it, i, layer, values);
           },
-          py::arg("sequence"), py::arg("layer"), py::arg("values"), "Keys or values so far: [length, G, E].")
+          py::arg("sequence"), py::arg("layer"), py::arg("values"),
+          "Keys or values so far: [length, G, E]; of a layer with a window, those that it keeps.")
       .def("cache_bytes", [](BoundSession& s) { return BoundSession::Lock(s).s.it->cache_bytes(); })
       .def("workspace_bytes", [](BoundSession& s) { return BoundSession::Lock(s).s.it->workspace_bytes(); })
       .def("sequences", [](BoundSession& s) { return BoundSession::Lock(s).s.it->sequences(); })

@@ -9,7 +9,7 @@ namespace cutaway {
 
 Capture Forward::copy_out(const std::string& name, int64_t rows, bool beside) {
   Capture out = described(name, rows);
-  out.data.resize(static_cast<size_t>(size_of(shape_of(plan.owner(name)), rows)));
+  out.data.resize(static_cast<size_t>(size_of(name, rows)));
   backend.download(out.data.data(), address(name, rows, beside), out.data.size() * sizeof(float));
   return out;
 }
@@ -25,7 +25,7 @@ Capture Forward::described(const std::string& name, int64_t rows) const {
     out.tokens.push_back(rows == T ? part.tokens : 1);
     out.first.push_back(part.past + part.tokens - out.tokens.back());
     out.sequences.push_back(part.sequence);
-    if (is_square(shape)) out.positions.push_back(part.past + part.tokens);
+    if (is_square(shape)) out.positions.push_back(seen(part, layer_of(name)));
   }
   return out;
 }
@@ -40,7 +40,7 @@ Capture Forward::copy_kept(const std::string& name, int64_t rows, bool beside) {
   for (size_t i = 0; i < parts.size(); ++i) {
     const Part& part = parts[i];
     const std::vector<int64_t>& keep = request.keep[part.sequence];
-    const int64_t width = per_token(shape, part.past + part.tokens), n = out.tokens[i],
+    const int64_t width = per_token(shape, is_square(shape) ? seen(part, layer_of(name)) : 0), n = out.tokens[i],
                   first = part.sent + part.tokens - n;
     auto at = std::lower_bound(keep.begin(), keep.end(), first);
     const auto end = std::lower_bound(at, keep.end(), first + n);
@@ -122,7 +122,7 @@ void Forward::append(Capture tensor) {
 void Forward::store(const Stage& s, const float* rows) {
   const int64_t width = model.config.G * model.config.E;
   for (const Part& part : parts) {
-    auto* to = static_cast<std::byte*>(cache_of(s, part).data) + static_cast<size_t>(part.past) * session.row_bytes();
+    std::byte* to = session.sequences_[part.sequence].row(s.layer, s.cache == "values", part.past);
     if (session.kv.payload == Payload::f16) backend.copy_as_f16(to, rows + part.row * width, part.tokens * width);
     else backend.copy(to, rows + part.row * width, static_cast<size_t>(part.tokens * width) * sizeof(float));
   }

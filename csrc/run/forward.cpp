@@ -37,11 +37,16 @@ void* Forward::side(const std::string& name, size_t bytes) {
   return memory;
 }
 
-// Floats of a whole tensor in this pass.
-int64_t Forward::size_of(const std::vector<int64_t>& shape, int64_t rows) const {
+int64_t Forward::seen(const Part& part, int layer) const {
+  const int64_t all = part.past + part.tokens;
+  return layer < 0 ? all : all - session.sequences_[part.sequence].layer(layer).first;
+}
+
+int64_t Forward::size_of(const std::string& name, int64_t rows) const {
+  const std::vector<int64_t>& shape = shape_of(plan.owner(name));
   if (!is_square(shape)) return rows * per_token(shape, 0);
   int64_t total = 0;
-  for (const Part& part : parts) total += part.tokens * per_token(shape, part.past + part.tokens);
+  for (const Part& part : parts) total += part.tokens * per_token(shape, seen(part, layer_of(name)));
   return total;
 }
 
@@ -55,7 +60,7 @@ float* Forward::address(const std::string& name, int64_t rows, bool beside) {
   const std::string& owner = plan.owner(name);
   auto it = plan.places.find(owner);
   if (!beside && it != plan.places.end() && !it->second.square) return arena + it->second.offset * T;
-  return static_cast<float*>(side(owner, static_cast<size_t>(size_of(shape_of(owner), rows)) * sizeof(float)));
+  return static_cast<float*>(side(owner, static_cast<size_t>(size_of(owner, rows)) * sizeof(float)));
 }
 
 bool Forward::is_beside(const std::string& name) const {
@@ -68,7 +73,7 @@ Tensor Forward::read(const std::string& name, int64_t rows, bool from_body) {
   const std::string& owner = plan.owner(name);
   auto it = plan.places.find(owner);
   const bool q8 = it != plan.places.end() && it->second.q8;
-  float* data = address(owner, T, is_beside(owner));
+  float* data = address(owner, from_body ? T : rows, is_beside(owner));
   if (from_body) data = gathered(owner, data);
   return {.data = data,
           .format = it != plan.places.end() && it->second.integers ? nullptr : &format_f32,
@@ -89,12 +94,13 @@ float* Forward::gathered(const std::string& name, const float* from) {
 // The tensors of one sequence among those of the pass.
 Tensor Forward::slice(const std::string& name, const Tensor& whole, const Part& part) const {
   const std::vector<int64_t>& shape = shape_of(plan.owner(name));
-  const int64_t S = part.past + part.tokens;
+  const int layer = is_square(shape) ? layer_of(name) : -1;
+  const int64_t S = seen(part, layer);
   int64_t offset = 0;
   if (is_square(shape)) {
     for (const Part& p : parts) {
       if (p.row >= part.row) break;
-      offset += p.tokens * per_token(shape, p.past + p.tokens);
+      offset += p.tokens * per_token(shape, seen(p, layer));
     }
   } else {
     offset = part.row * per_token(shape, 0);
@@ -111,11 +117,10 @@ const Stage* Forward::cached(const std::string& name) const {
 }
 
 Tensor Forward::cache_of(const Stage& s, const Part& part) const {
-  const Session::Sequence& sequence = session.sequences_[part.sequence];
-  const auto layer = static_cast<size_t>(s.layer);
-  return {.data = (s.cache == "keys" ? sequence.keys : sequence.values)[layer],
+  const Cache& cache = session.sequences_[part.sequence];
+  return {.data = cache.row(s.layer, s.cache == "values", cache.layer(s.layer).first),
           .format = &session.kv,
-          .shape = {part.past + part.tokens, model.config.G, model.config.E}};
+          .shape = {seen(part, s.layer), model.config.G, model.config.E}};
 }
 
 const char* Forward::call(const Op& op, const std::string& writes, const std::vector<std::string>& reads,
@@ -272,7 +277,7 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
   int64_t total = 0, squares = 0;
   for (size_t i = 0; i < tokens.size(); ++i) {
     total += static_cast<int64_t>(tokens[i].size());
-    const int64_t length = sequences_[i].length + static_cast<int64_t>(tokens[i].size());
+    const int64_t length = sequences_[i].length() + static_cast<int64_t>(tokens[i].size());
     if (length > n_ctx)
       throw Error("ContextLengthExceeded",
                   "sequence " + std::to_string(i) + " would be " + std::to_string(length) +
@@ -296,9 +301,15 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
   Result result;
   std::vector<int64_t> lengths;
   for (size_t i = 0; i < tokens.size(); ++i) {
-    lengths.push_back(sequences_[i].length);
-    reserve(sequences_[i], lengths[i] + static_cast<int64_t>(tokens[i].size()));
+    lengths.push_back(sequences_[i].length());
   }
+  struct Undo {  // a call that fails leaves every sequence as it was
+    std::vector<Cache>& caches;
+    ~Undo() {
+      for (Cache& cache : caches) cache.roll_back();
+    }
+  } undo{sequences_};
+  for (size_t i = 0; i < tokens.size(); ++i) sequences_[i].reserve(static_cast<int64_t>(tokens[i].size()), chunk);
   std::vector<int64_t> done(tokens.size(), 0);
   for (int64_t sent = 0; sent < total;) {
     Forward pass(*this, request, result, plan);
@@ -308,6 +319,7 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
       const int64_t room = chunk - static_cast<int64_t>(ids.size());
       const int64_t n = std::min(room, static_cast<int64_t>(tokens[i].size()) - done[i]);
       if (!n) continue;
+      sequences_[i].slide(lengths[i] + done[i], n);
       pass.parts.push_back({i, static_cast<int64_t>(ids.size()), n, lengths[i] + done[i], done[i]});
       ids.insert(ids.end(), tokens[i].begin() + done[i], tokens[i].begin() + done[i] + n);
       done[i] += n;
@@ -317,7 +329,7 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
     sent += static_cast<int64_t>(ids.size());
     if (!request.all_rows) drop_unfinished(result, pass.parts, done, tokens);
   }
-  for (size_t i = 0; i < tokens.size(); ++i) sequences_[i].length = lengths[i] + static_cast<int64_t>(tokens[i].size());
+  for (size_t i = 0; i < tokens.size(); ++i) sequences_[i].commit(static_cast<int64_t>(tokens[i].size()));
   return result;
 }
 

@@ -64,8 +64,12 @@ struct Forward {
 
   void* side(const std::string& name, size_t bytes);
 
+  // Positions that a layer's attention goes over for a part: all so far, or what its cache keeps of them.
+  int64_t seen(const Part& part, int layer) const;
+  int layer_of(const std::string& name) const { return stage(model.graph.find(plan.owner(name))).layer; }
+
   // Floats of a whole tensor in this pass.
-  int64_t size_of(const std::vector<int64_t>& shape, int64_t rows) const;
+  int64_t size_of(const std::string& name, int64_t rows) const;
 
   const std::vector<int64_t>& shape_of(const std::string& name) const;
 

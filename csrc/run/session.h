@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "run/cache.h"
 #include "run/model.h"
 
 namespace cutaway {
@@ -70,8 +71,9 @@ class Session {
   int64_t length(int64_t sequence) const;
   void rewind(int64_t sequence, int64_t length);  // forgets the tokens from `length` on
   int64_t fork(int64_t sequence);                 // a copy as a new sequence; returns its number
-  // Rows [0, length) of a layer's cache, raw bytes [length, G, E].
-  void read_cache(int64_t sequence, int64_t layer, bool values, std::vector<std::byte>& out) const;
+  // What a layer's cache keeps of a sequence, raw bytes [rows, G, E]: every position, or with a window the last ones.
+  // Returns the first position.
+  int64_t read_cache(int64_t sequence, int64_t layer, bool values, std::vector<std::byte>& out) const;
   size_t cache_bytes() const;
   size_t workspace_bytes() const { return workspace_bytes_; }
 
@@ -82,19 +84,13 @@ class Session {
 
  private:
   friend struct Forward;
-  struct Sequence {
-    int64_t length = 0, capacity = 0;
-    std::vector<void*> keys, values;  // per layer [capacity, G, E]
-  };
   // As the model's; with longrope, constants for long sequences where n_ctx is beyond the original context.
   Tensor weight(const Op& op, size_t argument, const WeightRef& ref) const;
-  size_t row_bytes() const;  // of one token in one layer's keys
-  void reserve(Sequence& sequence, int64_t length);
-  void release(Sequence& sequence);
-  Sequence& at(int64_t sequence);
+  Cache& at(int64_t sequence);
   void* workspace(size_t bytes);
 
-  std::vector<Sequence> sequences_;
+  CacheShape cache_;
+  std::vector<Cache> sequences_;
   void* workspace_ = nullptr;
   size_t workspace_bytes_ = 0;
 };

@@ -18,14 +18,15 @@ blocks.1.attn.z (1, 1, 4, 16) attention [[4]] step 2
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from cutaway import names
 from cutaway.cache import assemble, flatten, position_axis
-from cutaway.errors import HookError, HookReturnError
+from cutaway.errors import ArgumentError, HookError, HookReturnError
 
 HookFunction = Callable[[np.ndarray, "HookPoint"], Any]
 
@@ -59,6 +60,16 @@ class Hook:
     name: str
     fn: HookFunction
     fired: int = 0
+
+
+def made_hooks(graph: Any, given: Sequence[tuple[Any, HookFunction]]) -> list[Hook]:
+    """One hook for each stage that the names of (names, function) pairs mean; raises ArgumentError for what is none."""
+    made = []
+    for item in given:
+        if not (isinstance(item, tuple) and len(item) == 2 and callable(item[1])):
+            raise ArgumentError(f"a hook is (names, function), got {item!r}")
+        made += [Hook(name, item[1]) for name in names.select(graph, item[0])]
+    return made
 
 
 def checked(result: Any, act: np.ndarray, name: str) -> np.ndarray:

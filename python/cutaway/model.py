@@ -16,7 +16,7 @@ from cutaway.cache import ActivationCache, refuse_over, rows_at, until
 from cutaway.config import Config
 from cutaway.errors import ArgumentError, ModelNotLoaded
 from cutaway.graph import Graph, Kernels, kernel_of, taps_of
-from cutaway.hooks import ActiveHooks, Hook, HookFunction, check_fired
+from cutaway.hooks import ActiveHooks, Hook, HookFunction, check_fired, made_hooks
 from cutaway.names import Names
 from cutaway.plan import check_call
 from cutaway.session import Forward, Generation, Session, Step
@@ -397,20 +397,12 @@ class Model:
 
     # --- changing -----------------------------------------------------------------------------------------------------
 
-    def _make_hooks(self, hooks: Sequence[tuple[Any, HookFunction]]) -> list[Hook]:
-        made = []
-        for item in hooks:
-            if not (isinstance(item, tuple) and len(item) == 2 and callable(item[1])):
-                raise ArgumentError(f"a hook is (names, function), got {item!r}")
-            made += [Hook(name, item[1]) for name in names.select(self.graph, item[0])]
-        return made
-
     def hooks(self, fwd_hooks: Sequence[tuple[Any, HookFunction]]) -> contextlib.AbstractContextManager[Model]:
         """Within the block, every run of this model in this thread calls the hooks: [(names, fn(act, hook)), ..].
 
         A name that matches no stage raises ArgumentError here; a hook that no run has called when the block ends raises
         HookError there."""
-        return self._hooked(self._make_hooks(fwd_hooks))
+        return self._hooked(made_hooks(self.graph, fwd_hooks))
 
     @contextlib.contextmanager
     def _hooked(self, made: list[Hook]) -> Iterator[Model]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cutaway.model import Model
 
 CHUNK = 256  # tokens that go through the graph together, as csrc/run/forward.cpp has it
+WINDOW_STEP = 512  # positions that a layer with a window drops together, csrc/run/cache.h
 STRIP_ROWS, BLOCK_COLUMNS = 16, 32  # of the packed layout, kernels/formats/packed.h
 # Metadata, vocabulary, configuration and graph as C++ and Python objects, for each byte of the file's header. Measured:
 # 22.6 MB for SmolLM2's header of 1.79 MB.
@@ -210,10 +211,13 @@ def _running(
     config: dict[str, Any], arena: int, V: int, n_ctx: int, kv: str, batch: int, chunk: int, rows: int
 ) -> dict[str, int]:
     """What sequences take besides the model; `rows` of logits."""
-    row = 2 * config["L"] * config["G"] * config["E"] * (2 if kv == "f16" else 4)  # keys and values of a token
+    row = 2 * config["G"] * config["E"] * (2 if kv == "f16" else 4)  # keys and values of a token in one layer
+    windowed = sum(config["windowed"])
+    most = min(n_ctx, config["window"] - 1 + WINDOW_STEP + CHUNK)  # positions that a layer with a window keeps
+    aside = most if most < n_ctx else _smaller(n_ctx)
     return {
-        "kv_cache": row * n_ctx * batch,
-        "kv_growth": row * _smaller(n_ctx),
+        "kv_cache": row * ((config["L"] - windowed) * n_ctx + windowed * most) * batch,
+        "kv_growth": row * ((config["L"] - windowed) * _smaller(n_ctx) + windowed * aside),
         "activations": 4 * arena * chunk,
         "logits": 4 * V * rows,
     }
