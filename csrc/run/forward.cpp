@@ -207,8 +207,8 @@ void Forward::run_step(size_t index) {
 
 void Forward::checkpoint() {
   auto now = std::chrono::steady_clock::now();
-  if (!request.checkpoint || now - checked < std::chrono::milliseconds(20)) return;
-  checked = now;
+  if (!request.checkpoint || now - session.checked_ < std::chrono::milliseconds(20)) return;
+  session.checked_ = now;
   request.checkpoint();
 }
 

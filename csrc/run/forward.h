@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -54,7 +53,6 @@ struct Forward {
   };
   std::unordered_map<std::string, Side> sides;  // tensors outside the arena: hidden ones, those with an S axis
   std::unordered_set<std::string> watched, edited;
-  std::chrono::steady_clock::time_point checked = std::chrono::steady_clock::now();
 
   Forward(Session& s, const Request& r, Result& out, const Plan& p);
   ~Forward();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -93,6 +94,7 @@ class Session {
   std::vector<Cache> sequences_;
   void* workspace_ = nullptr;
   size_t workspace_bytes_ = 0;
+  std::chrono::steady_clock::time_point checked_{};  // when request.checkpoint was called last
 };
 
 }  // namespace cutaway
