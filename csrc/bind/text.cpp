@@ -141,6 +141,13 @@ void bind_text(py::module_& m) {
           },
           py::arg("id"))
       .def("token_id", &token_id, py::arg("text"))
+      .def("gguf_metadata",
+           [](const Tokenizer& t) {
+             std::vector<std::string> lost;
+             py::dict out;
+             for (const auto& [key, value] : t.gguf_metadata(&lost)) out[py::str(key)] = value;
+             return std::make_pair(out, lost);
+           })
       .def_property_readonly("bos_id", [](const Tokenizer& t) { return optional_id(t.vocab().bos); })
       .def_property_readonly("eos_id", [](const Tokenizer& t) { return optional_id(t.vocab().eos); })
       .def_property_readonly("eot_id", [](const Tokenizer& t) { return optional_id(t.vocab().eot); })

@@ -46,6 +46,13 @@ std::unique_ptr<Tokenizer> Tokenizer::from_file(const File& file) {
   return file.folder.empty() ? from_gguf(file) : from_json(file.folder);
 }
 
+bool Tokenizer::ends_by_its_text(int32_t id) const {
+  const auto among = [&](const auto& texts) {
+    return std::find(std::begin(texts), std::end(texts), vocab_.piece(id)) != std::end(texts);
+  };
+  return among(end_texts) || (among(control_end_texts) && vocab_.type(id) == TokenType::control);
+}
+
 void Tokenizer::finish() {
   std::sort(added_names_.begin(), added_names_.end());
   const auto takes_white = [](const AddedTokens& added) {
@@ -62,7 +69,7 @@ void Tokenizer::finish() {
   for (std::string_view text : end_texts)
     if (int32_t id = find(text); id >= 0) end_ids_.insert(id);
   for (std::string_view text : control_end_texts)
-    if (int32_t id = find(text); id >= 0 && vocab_.type(id) == TokenType::control) end_ids_.insert(id);
+    if (int32_t id = find(text); id >= 0 && ends_by_its_text(id)) end_ids_.insert(id);
   // gpt-oss ends a message with <|end|> and goes on with the next one.
   if (find("<|return|>") >= 0 && find("<|call|>") >= 0) end_ids_.erase(find("<|end|>"));
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "text/added.h"
@@ -81,6 +82,13 @@ class Tokenizer {
   int64_t context_length() const { return context_length_; }     // that the model was trained for; -1: not said
   const std::vector<std::pair<std::string, std::string>>& chat_templates() const { return chat_templates_; }
 
+  // The tokenizer.ggml.* keys, and tokenizer.chat_template, that say of a tokenizer.json what GGUF has words for.
+  // `lost` gets a line for each thing that it has none for and that its readers do without. Raises UnsupportedOperation
+  // where the merges or the splits themselves cannot be said.
+  using Setting =
+      std::variant<bool, int64_t, std::string, std::vector<std::string>, std::vector<float>, std::vector<int32_t>>;
+  std::vector<std::pair<std::string, Setting>> gguf_metadata(std::vector<std::string>* lost) const;
+
  private:
   friend class JsonTokenizer;
   Tokenizer() = default;
@@ -89,6 +97,7 @@ class Tokenizer {
   void encode_stretch(std::string_view text, bool at_start, size_t most, MergeWork& work,
                       std::vector<int32_t>& out) const;
   void finish();  // what follows from the tables, once they are read
+  bool ends_by_its_text(int32_t id) const;
 
   std::string kind_, pre_, path_;
   Vocab vocab_;

@@ -15,7 +15,7 @@ from cutaway.model import Model
 from cutaway.plan import Plan, plan
 from cutaway.probe import probe
 from cutaway.session import Generation, Session, Step
-from cutaway.text import Tokenizer, Tokens, Utf8Stream
+from cutaway.text import Tokenizer, Tokens, Utf8Stream, tokenize_diff
 
 __all__ = [
     "ActivationCache",
@@ -46,6 +46,7 @@ __all__ = [
     "plan",
     "probe",
     "ref",
+    "tokenize_diff",
     "unpack",
     "write_gguf",
 ]

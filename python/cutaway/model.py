@@ -65,10 +65,7 @@ class Model:
     def tokenizer(self) -> Tokenizer:
         return Tokenizer(self.file)
 
-    @property
-    def tokenizer_kind(self) -> str:
-        """ "gguf-bpe", "gguf-spm" or "hf-json": which tables of which file text goes by (see Tokenizer.kind)."""
-        return self.tokenizer.kind
+    tokenizer_kind = property(lambda self: self.tokenizer.kind, doc="gguf-bpe, gguf-spm, hf-json: see Tokenizer.kind.")
 
     @property
     def numerics(self) -> str:
@@ -210,8 +207,7 @@ class Model:
 
     def chat_tokens(self, messages: list[dict[str, Any]], **options: Any) -> Tokens:
         """The tokens of a conversation by the file's template, ready to generate from (extra `chat`)."""
-        text = self.tokenizer.render_chat(messages, **{"add_generation_prompt": True, **options})
-        return self.tokenizer.encode(text, bos=False, parse_special=True)
+        return self.tokenizer.chat_tokens(messages, **options)
 
     def _ids(self, tokens: Any) -> np.ndarray:
         if isinstance(tokens, (str, bytes)):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from cutaway import _core
 from cutaway.errors import ArgumentError, InvalidTokenId
+from cutaway.output import counted
 
 Ids = npt.NDArray[np.int32]
 
@@ -97,6 +98,63 @@ class RoundTrip:
             return f"RoundTrip({len(self.text)} bytes, {len(self.tokens)} tokens: exact)"
         want, got = self.text[self.at : self.at + 8], self.back[self.at : self.at + 8]
         return f"RoundTrip(differs at byte {self.at}: {want!r} came back as {got!r}; {self.why})"
+
+
+@dataclass(frozen=True)
+class TokenizeDiff:
+    """What two tokenizers make of one text. Truthy when their ids are the same.
+
+    text, a, b   the bytes, and the Tokens of each
+    first        index of the first token that differs; None when there is none
+    at           byte of a's text, as a decodes it, that this token begins at
+    """
+
+    text: bytes
+    a: Tokens
+    b: Tokens
+    first: int | None
+    at: int | None
+
+    def __bool__(self) -> bool:
+        return self.first is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: ids of both, and where and how they part."""
+        sides = {side: {"ids": t.tolist(), "pieces": self.pieces(t)} for side, t in (("a", self.a), ("b", self.b))}
+        return {"same": bool(self), "first": self.first, "at": self.at, **sides}
+
+    def pieces(self, tokens: Tokens, context: int = 4) -> list[str | bytes]:
+        """The pieces of a side from the first that differs on."""
+        return (
+            [] if self.first is None else [_text_or_bytes(p) for p in tokens.pieces[self.first : self.first + context]]
+        )
+
+    def __repr__(self) -> str:
+        if self.first is None:
+            return f"TokenizeDiff(the same {counted(len(self.a), 'token')})"
+        a, b = (f"{t.ids[self.first : self.first + 4].tolist()} {self.pieces(t)}" for t in (self.a, self.b))
+        return f"TokenizeDiff(parts at token {self.first}, byte {self.at}: a has {a}, b has {b})"
+
+
+def tokenize_diff(a: Any, b: Any, text: str | bytes, *, bos: bool = False, parse_special: bool = True) -> TokenizeDiff:
+    """Where two tokenizers part: those of a GGUF file and of the Hugging Face folder it was made from, for one.
+
+    a, b           tokenizers, models, or what Tokenizer() takes: a file, a folder, a tokenizer.json
+    bos            True: with the begin token that each adds
+    parse_special  as in Tokenizer.encode
+
+    >>> import cutaway as ct
+    >>> ct.tokenize_diff("tiny:llama", "tiny:gpt2", "In 1611")
+    TokenizeDiff(parts at token 4, byte 5: a has [16, 16] ['1', '1'], b has [448] ['11'])
+    """
+    sides = [t if isinstance(t, Tokenizer) else getattr(t, "tokenizer", None) or Tokenizer(t) for t in (a, b)]
+    wanted: bool | Literal["model"] = "model" if bos else False
+    x, y = (t.encode(text, bos=wanted, parse_special=parse_special) for t in sides)
+    data = text.encode("utf-8") if isinstance(text, str) else text
+    differ = [i for i, (p, q) in enumerate(zip(x, y, strict=False)) if p != q]
+    first = differ[0] if differ else min(len(x), len(y)) if len(x) != len(y) else None
+    at = None if first is None else len(sides[0].decode_bytes(x[int(x.bos_added) : first]))
+    return TokenizeDiff(data, x, y, first, at)
 
 
 def token_ids(ids: Any, vocab_size: int) -> Ids:
@@ -293,7 +351,20 @@ class Tokenizer:
                 return f"no token covers these bytes: tokens[{index}] is the unknown token {piece!r}"
         if data[at : at + 3] == "\u2581".encode():
             return "this vocabulary writes a blank as U+2581, so a U+2581 in the text comes back as a blank"
+        if self.kind == "hf-json" and _core.nfc(data.decode("utf-8")) == self.decode_bytes(tokens):
+            return "this tokenizer brings text to normal form C first"
+        if data.split() == self.decode_bytes(tokens).split():
+            return "an added token takes the white space beside it along, or a blank in front is taken for the prefix"
         return "report this: no rule of the tokenizer explains it"
+
+    def gguf_metadata(self) -> tuple[dict[str, Any], list[str]]:
+        """What a GGUF file says of this tokenizer.json: the tokenizer's metadata for `write_gguf`, and a line for each
+        thing that is lost on the way, because GGUF has no words for it (normal form C, for one).
+
+        Raises UnsupportedOperation where GGUF cannot say how text is split or merged, and for a tokenizer that came
+        from GGUF: its file has the keys.
+        """
+        return self._core.gguf_metadata()
 
     def render_chat(
         self,
@@ -332,7 +403,7 @@ class Tokenizer:
         now: datetime | None = None,
         variables: Mapping[str, Any] | None = None,
     ) -> Tokens:
-        """The tokens of a conversation: render_chat(), with control tokens recognised and never a second BOS.
+        """The tokens of a conversation: render_chat(), with control tokens recognised. A BOS is the template's to write.
 
         A message that spells a control token becomes that token, since a template's output is only text: strip such
         words from the messages of strangers.
@@ -345,7 +416,7 @@ class Tokenizer:
             now=now,
             variables=variables,
         )
-        return self.encode(text, parse_special=True)
+        return self.encode(text, bos=False, parse_special=True)
 
     def __repr__(self) -> str:
         return f"Tokenizer({self.kind}{' ' + self.pre if self.pre else ''}, {self.vocab_size} tokens)"

@@ -31,13 +31,23 @@ def test_plan_says_whether_it_fits_by_its_exit_code(run, as_json):
 
 def test_tokenize(run, as_json):
     found = as_json("tokenize", "tiny:llama", "In the beginning", "--roundtrip")
-    assert set(found) == {"ids", "pieces", "bytes_hex", "bos_added", "text", "roundtrip"}
+    assert set(found) == {"ids", "pieces", "bytes_hex", "bos_added", "text", "roundtrip", "against"}
     assert found["roundtrip"] is True and found["bos_added"] is True
     without = as_json("tokenize", "tiny:llama", "In the beginning", "--bos", "no")
     assert without["ids"] == found["ids"][1:]
     assert b"".join(bytes.fromhex(h) for h in without["bytes_hex"]) == b"In the beginning"
     assert run("tokenize", "tiny:llama", "--ids", ",".join(map(str, without["ids"])))[1] == "In the beginning\n"
     assert run("tokenize", "tiny:llama", "x", "--ids", "1")[0] == 2
+
+
+def test_tokenize_against_another(run, as_json):
+    same = as_json("tokenize", "tiny:llama", "In the beginning", "--against", "tiny:llama")["against"]
+    assert same["same"] is True and same["first"] is None
+    found = as_json("tokenize", "tiny:llama", "In 1611", "--bos", "no", "--against", "tiny:gpt2", code=1)["against"]
+    assert found["same"] is False and (found["first"], found["at"]) == (4, 5)  # digits go by threes in one of the two
+    assert (found["a"]["pieces"], found["b"]["pieces"]) == (["1", "1"], ["11"])
+    assert "parts at token" in run("tokenize", "tiny:llama", "In 1611", "--against", "tiny:gpt2")[1]
+    assert run("tokenize", "tiny:llama", "--ids", "1", "--against", "tiny:gpt2")[0] == 2
 
 
 def test_kernels(run, as_json):

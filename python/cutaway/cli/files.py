@@ -24,7 +24,7 @@ from cutaway.inspect import inspect as inspect_file
 from cutaway.loading import find
 from cutaway.output import counted, escape, for_terminal, table
 from cutaway.plan import plan as make_plan
-from cutaway.text import Tokenizer
+from cutaway.text import Tokenizer, tokenize_diff
 
 
 def add(verbs: Any) -> None:
@@ -55,7 +55,7 @@ def add(verbs: Any) -> None:
     p = add_verb(
         verbs, "tokenize", run_tokenize, "turn text into token ids, or ids into text",
         "cutaway tokenize tiny:llama 'In the beginning'",
-        "ids pieces bytes_hex bos_added text roundtrip",
+        "ids pieces bytes_hex bos_added text roundtrip against",
     )  # fmt: skip
     add_model(p)
     p.add_argument("text", metavar="TEXT", nargs="?", help="- or nothing reads standard input")
@@ -68,6 +68,9 @@ def add(verbs: Any) -> None:
     )
     p.add_argument("--special", action="store_true", help="words like <|im_start|> are control tokens")
     p.add_argument("--roundtrip", action="store_true", help="exit 1 unless the ids decode to the same bytes")
+    p.add_argument(
+        "--against", metavar="OTHER", help="a second model or folder: exit 1 at the first token that differs"
+    )
 
     p = add_verb(
         verbs, "kernels", run_kernels, "list every op and its kernels, which one this machine runs, and why",
@@ -125,8 +128,10 @@ def run_plan(args: argparse.Namespace) -> int:
 def run_tokenize(args: argparse.Namespace) -> int:
     if args.text is not None and args.ids is not None:
         raise Usage("give TEXT or --ids, not both")
-    tokenizer = Tokenizer(_core.open_model(find(args.model), header_only=True))
-    trip, bos_added = None, False
+    if args.against is not None and args.ids is not None:
+        raise Usage("--against compares what becomes of TEXT; give no --ids")
+    tokenizer = Tokenizer(args.model)
+    trip, diff, bos_added = None, None, False
     if args.ids is not None:
         ids = read_ids(args.ids)
         text = tokenizer.decode(ids)
@@ -138,6 +143,8 @@ def run_tokenize(args: argparse.Namespace) -> int:
         text = given if isinstance(given, str) else given.decode("utf-8", "replace")
         if args.roundtrip:
             trip = tokenizer.roundtrip(given, parse_special=args.special)
+        if args.against is not None:
+            diff = tokenize_diff(tokenizer, args.against, given, bos=args.bos != "no", parse_special=args.special)
     pieces = [tokenizer.piece(i) for i in ids]
     if args.json:
         print_json(
@@ -148,6 +155,7 @@ def run_tokenize(args: argparse.Namespace) -> int:
                 "bos_added": bos_added,
                 "text": text,
                 "roundtrip": None if trip is None else bool(trip),
+                "against": None if diff is None else diff.to_dict(),
             }
         )
     elif args.ids is not None:
@@ -159,7 +167,9 @@ def run_tokenize(args: argparse.Namespace) -> int:
         print(counted(len(ids), "token") + (", a begin token was added" if bos_added else ""))
         if trip is not None:
             print(trip)
-    return 0 if trip is None or trip else 1
+        if diff is not None:
+            print(diff)
+    return 0 if all(check is None or check for check in (trip, diff)) else 1
 
 
 def run_kernels(args: argparse.Namespace) -> int:
