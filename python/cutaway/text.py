@@ -403,7 +403,7 @@ class Tokenizer:
         now: datetime | None = None,
         variables: Mapping[str, Any] | None = None,
     ) -> Tokens:
-        """The tokens of a conversation: render_chat(), with control tokens recognised. A BOS is the template's to write.
+        """The tokens of a conversation: render_chat(), with control tokens recognised; BOS is the template's to write.
 
         A message that spells a control token becomes that token, since a template's output is only text: strip such
         words from the messages of strangers.

@@ -8,6 +8,8 @@ import cutaway as ct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from text.folders import random_text
+from text.test_split import PATTERNS
 from text.vocabularies import BYTE_LEVEL, HARD, NAMES, VOCAB
 
 # --- the world outside ------------------------------------------------------------------------------------------------
@@ -42,23 +44,28 @@ def test_smollm2(smollm2):
     assert not tokenizer.add_bos and tokenizer.end_ids == [0, 2] and tokenizer.model_max_context == 8192
 
 
-@pytest.mark.peers
-def test_tokenizers_by_hugging_face_agrees(tmp_path):
-    peer = pytest.importorskip("tokenizers", reason="a peer: pip install tokenizers")
-    path = tmp_path / "gpt-2.gguf"
-    path.write_bytes(lzma.decompress((VOCAB / "gpt-2.gguf.xz").read_bytes()))
+@pytest.mark.parametrize("name", BYTE_LEVEL)
+def test_tokenizers_by_hugging_face_agrees(vocabulary, tmp_path, name):
+    """Ten thousand random strings, with the published pattern run by an engine."""
+    peer = pytest.importorskip("tokenizers", reason="needs the extra test: pip install tokenizers")
+    path = tmp_path / "vocab.gguf"
+    path.write_bytes(lzma.decompress((VOCAB / f"{name}.gguf.xz").read_bytes()))
     file = ct._core.open_gguf(str(path))
     tokens, merges = file.value("tokenizer.ggml.tokens"), file.value("tokenizer.ggml.merges")
     table = {text: i for i, text in enumerate(tokens)}
-    witness = peer.Tokenizer(peer.models.BPE(vocab=table, merges=[tuple(m.split(" ")) for m in merges]))
-    witness.pre_tokenizer = peer.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    pairs = [tuple(m.split(" ")) for m in merges]
+    witness = peer.Tokenizer(peer.models.BPE(vocab=table, merges=pairs, ignore_merges=name == "llama-bpe"))
+    cut = [peer.pre_tokenizers.Split(peer.Regex(pattern), "isolated") for pattern in PATTERNS[name]]
+    last = peer.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    witness.pre_tokenizer = peer.pre_tokenizers.Sequence([*cut, last])
     witness.decoder = peer.decoders.ByteLevel()
-    t = ct.Tokenizer(str(path))
-    rng = random.Random(5)
-    for _ in range(2000):
-        text = "".join(rng.choices(HARD, k=rng.randrange(60)))
+    t = vocabulary(name)
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    for i in range(10_000):
+        text = "".join(rng.choices(HARD, k=rng.randrange(60))) if i % 2 else random_text(rng)
         ids = t.encode(text, bos=False).tolist()
-        assert ids == witness.encode(text).ids, ascii(text)
+        assert ids == witness.encode(text).ids, (seed, text)
         assert t.decode(ids) == witness.decode(ids, skip_special_tokens=False)
 
 
