@@ -309,7 +309,7 @@ class Session:
         values: bool,
     ) -> numpy.ndarray:
         """
-        Keys or values so far: [length, G, E].
+        Keys or values so far: [length, G, E]; of a layer with a window, those that it keeps.
         """
     def cache_bytes(self) -> int: ...
     def close(self) -> None: ...
