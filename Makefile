@@ -53,7 +53,7 @@ sanitize: $(VENV)/.test $(VENV)/.smollm2  ## CPU tests under AddressSanitizer an
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1:strict_string_checks=1 \
 	UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=build/sanitize/site CUTAWAY_TEST_PACKAGE=build/sanitize/site \
-	  $(py) -X faulthandler -m pytest -m "$(MARK)" $(ARGS)
+	  $(py) -X faulthandler -m pytest -m "$(MARK) and not native" $(ARGS)
 
 lint: $(VENV)/.dev  ## formatting, types, the compiled module's signatures, baseline code
 	$(py) -m ruff check .

@@ -58,6 +58,7 @@ print(planned, status("VmHWM") - before)
 """
 
 
+@pytest.mark.native
 @pytest.mark.model
 def test_planned_need_of_a_real_model_is_its_peak(smollm2):
     # Seen: planned 244.8 MB with the 3 % reserve, peak 241.9 MB.

@@ -141,7 +141,7 @@ def test_f06_impossible_paths(path):
 # --- memory and descriptors -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer ends where operator new fails")
+@pytest.mark.native
 def test_f09_address_space_limit(tmp_path):
     """A file that really holds 480 MB of strings, in a process that may take 256 MiB more than it has."""
     path = put(tmp_path, build(replace={"key.3.count": u64(16_777_216)}))
@@ -158,6 +158,7 @@ def test_f09_address_space_limit(tmp_path):
     assert out == "True E004\nalive\n" and issubclass(AllocationFailed, MemoryError)
 
 
+@pytest.mark.native
 def test_f09_descriptor_limit(tmp_path):
     path = put(tmp_path, build())
     out = child(

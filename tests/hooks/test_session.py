@@ -275,7 +275,7 @@ def test_options_of_load_that_are_none(tiny, options):
 
 @pytest.mark.parametrize("device", ["cuda:99", "tpu", "", "CPU"])
 def test_a_device_that_is_not_there_is_never_replaced(tiny, device):
-    with pytest.raises(ct.errors.CutawayError, match="device"):
+    with pytest.raises(ct.errors.CutawayError, match="device|cutaway_cuda"):
         ct.load(tiny("llama") / "llama-F16.gguf", device=device)
 
 

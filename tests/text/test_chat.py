@@ -8,6 +8,7 @@ from cutaway.chat import render_chat
 from cutaway.errors import ArgumentError, TemplateError
 
 pytest.importorskip("jinja2", reason="chat templates need the extra `chat`")
+pytestmark = pytest.mark.native  # a template's process may take so much memory and no more
 
 HELLO = [{"role": "user", "content": "hé <b>"}]
 CHATML = (
