@@ -189,10 +189,15 @@ def _isolate_model(trace: _Trace, other: Model) -> Iterator[Row]:
         if q8:
             reads[0] = trace.values[taps[0]] if taps and len(e["covers"]) == 1 else quantize_q8.reference(reads[0])
         expected = other._live().run_stage(
-            _stage_dict(other, own.name), [_plain(r) for r in reads], shape_of(own, T, T)
+            _stage_dict(other, own.name, T), [_plain(r) for r in reads], shape_of(own, T, T)
         )
         _, magnitude = b.call(own.op, reads, own.weights, own.attributes)
         actual = trace.values[stage]
+        if actual.size != expected.size:
+            raise ArgumentError(
+                f"{stage} is {list(actual.shape)} in {trace.model.name} and {list(expected.shape)} in {other.name}",
+                hint="compare models of one architecture and size",
+            )
         units = ops.definition(own.op).UNITS + ops.definition(e["op"]).UNITS
         if own.op in PRODUCTS and q8 != bool(taps):
             # The two sides round activations differently: one step of 1/127 of the largest of 32, in every term.
@@ -209,8 +214,14 @@ def _isolate_model(trace: _Trace, other: Model) -> Iterator[Row]:
         )
 
 
-def _stage_dict(model: Model, name: str) -> dict[str, Any]:
-    return next(s for s in model._live().graph["stages"] if s["name"] == name)
+def _stage_dict(model: Model, name: str, T: int) -> dict[str, Any]:
+    """A stage as the core takes it, with the constants that a run of T tokens takes."""
+    graph = model._live().graph
+    stage = next(s for s in graph["stages"] if s["name"] == name)
+    for w in stage["weights"] if T > graph["long_context"] > 0 else ():
+        if f"{w['tensor']}.long" in graph["constants"]:
+            w["tensor"] += ".long"
+    return stage
 
 
 def _plain(a: np.ndarray) -> np.ndarray:

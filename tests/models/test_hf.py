@@ -108,18 +108,10 @@ EXACT = 5e-5
 HIDDEN = 5e-6
 
 
-def runs(name):
-    """Skips what there is no graph for yet."""
-    arch = {"llama-k": "llama", "llama3-rope": "llama"}.get(name, name.split("-")[0] if name != "gpt-oss" else name)
-    if arch not in _core.architectures():
-        pytest.skip(f"no graph for {arch}")
-    return name
-
-
 @pytest.mark.parametrize("prompt", ["short", "mid", "long"])
 @pytest.mark.parametrize("name", GOLDEN)
 def test_goldens(data, name, prompt):
-    m = ct.load(data / "tiny" / runs(name) / "hf", numerics="exact")
+    m = ct.load(data / "tiny" / name / "hf", numerics="exact")
     golden = np.load(data / "tiny" / name / "golden.npz")
     ids = golden[f"{prompt}_ids"]
     logits, cache = m.run_with_cache(ids, ["blocks.*.resid_post", "ln_final.out"])
@@ -132,7 +124,7 @@ def test_goldens(data, name, prompt):
 
 @pytest.mark.parametrize("prompt", ["short", "mid", "long"])
 def test_goldens_of_mxfp4(data, prompt):
-    m = ct.load(data / "tiny" / runs("gpt-oss") / "hf-mxfp4", numerics="exact")
+    m = ct.load(data / "tiny" / "gpt-oss" / "hf-mxfp4", numerics="exact")
     golden = np.load(data / "tiny/gpt-oss/golden-quantised.npz")
     key = next(k for k in golden if k.startswith("hf-mxfp4") and k.endswith(f"{prompt}_last_logits"))
     ids = np.load(data / "tiny/gpt-oss/golden.npz")[f"{prompt}_ids"]
@@ -146,7 +138,7 @@ def test_goldens_of_mxfp4(data, prompt):
 def test_the_same_bits_as_from_gguf(data, folder):
     """But for llama3's factors, which the converter computes in float32: worst seen 3.6e-5, fast."""
     name = folder.split("/")[0]
-    path = data / "tiny" / runs(name) / f"{CONVERTED[folder]}.gguf"
+    path = data / "tiny" / name / f"{CONVERTED[folder]}.gguf"
     ids = np.load(data / "tiny" / name / "golden.npz")["mid_ids"]
     for numerics in ("fast", "exact"):
         a, b = (ct.load(p, numerics=numerics).run(ids) for p in (data / "tiny" / folder, path))
