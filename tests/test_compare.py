@@ -1,5 +1,6 @@
 """The measuring stick itself: nothing reported without a fault, and every planted fault found at exactly its stage."""
 
+import importlib
 import json
 
 import cutaway as ct
@@ -145,13 +146,29 @@ def test_head_read_with_the_wrong_layout(data, tmp_path):
 
 
 def test_a_cache_that_is_not_written(llama, monkeypatch):
-    import importlib
-
     module = importlib.import_module("cutaway.compare")
     trace = module._Trace(llama, llama.to_tokens(TEXT).ids)
     trace.keys["blocks.2.attn.v"] = np.zeros_like(trace.keys["blocks.2.attn.v"])
     monkeypatch.setattr(module, "_Trace", lambda *_: trace)
     assert ct.compare(llama, "numpy", TEXT).first.stage == "blocks.2.attn.v@cache"
+
+
+def test_a_fault_that_only_one_token_alone_shows(llama, monkeypatch):
+    """Kernels have other paths for one token than for several."""
+    module = importlib.import_module("cutaway.compare")
+    traced = module._Trace.__init__
+
+    def broken(self, model, ids, before=None):
+        traced(self, model, ids, before)
+        if before is not None:
+            self.values["blocks.1.mlp.post"][0, 7] *= 1.01
+
+    monkeypatch.setattr(module._Trace, "__init__", broken)
+    tokens = llama.to_tokens(TEXT)
+    first = ct.compare(llama, "numpy", tokens).first
+    assert first.stage == "blocks.1.mlp.post" and first.at == [len(tokens) - 1, 7]
+    assert first.reference == "numpy, the last token alone"
+    assert ct.compare(llama, "numpy", tokens.ids[:1]).first is None  # one token is alone already
 
 
 def test_nan_is_found_where_it_begins(llama):

@@ -7,6 +7,7 @@ mode="accumulate": both sides run from the tokens; the error of a stage is what 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -75,24 +76,30 @@ def _row(
 
 
 class _Trace:
-    """One sequence's run on side a with everything watched: what each kernel read and wrote."""
+    """One sequence's run on side a with everything watched: what each kernel read and wrote.
 
-    def __init__(self, model: Model, ids: np.ndarray) -> None:
+    ids: its last tokens, which run together behind those of `before`."""
+
+    def __init__(self, model: Model, ids: np.ndarray, before: np.ndarray | None = None) -> None:
         self.model, self.ids = model, ids
+        T, past = len(ids), 0 if before is None else len(before)
         steps = model._live().steps()
         taps = [s["stage"] for s in steps if not s["covers"]]
         stages = [s.name for s in model.graph]
-        with model.session(max(model._room(len(ids)), len(ids))) as session:
+        with model.session(max(model._room(past + T), past + T)) as session:
+            if before is not None:
+                session.forward([before])
             out = session.forward([ids], watch=stages + taps, all_rows=True, record=True)
             self.executed = out.executed
             self.keys = {s.name: session._core.cache(0, s.layer, s.cache == "values") for s in model.graph if s.cache}
-        self.values: dict[str, np.ndarray] = {"tokens": ids, "positions": np.arange(len(ids), dtype=np.int32)}
+        positions = np.arange(past, past + T, dtype=np.int32)
+        self.values: dict[str, np.ndarray] = {"tokens": ids, "positions": positions}
         for capture in out.captures:
             data = capture["data"]
             if capture["q8"]:
                 data = np.ascontiguousarray(data).view(quantize_q8.BLOCK)[..., 0]
             elif capture["positions"]:
-                data = data.reshape(len(ids), capture["shape"][1], len(ids))
+                data = data.reshape(T, capture["shape"][1], past + T)
             self.values[capture["name"]] = data
 
     def reads(self, op: str, names: list[str]) -> list[np.ndarray]:
@@ -139,7 +146,7 @@ def _isolate_numpy(trace: _Trace, reference: NumpyExecutor) -> Iterator[Row]:
         row.weights = stored
         yield row
         if stage in trace.keys:
-            kept = trace.keys[stage]
+            kept = trace.keys[stage][-len(actual) :]
             with np.errstate(over="ignore"):
                 want = actual.astype(kept.dtype)
             yield _row(
@@ -166,7 +173,7 @@ def _isolate_model(trace: _Trace, other: Model) -> Iterator[Row]:
     """Each stage of side a against side b's own kernel and graph on the same inputs."""
     b = _numpy(other, trace.ids)
     targets = {s["stage"]: f"{s['op']}/{s['target']}" for s in other._live().steps()}
-    T = len(trace.ids)
+    T, S = len(trace.ids), int(trace.values["positions"][-1]) + 1
     single = {e["stage"]: e for e in trace.executed if len(e["covers"]) == 1}
     for e in trace.executed:
         stage = e["stage"]
@@ -189,7 +196,7 @@ def _isolate_model(trace: _Trace, other: Model) -> Iterator[Row]:
         if q8:
             reads[0] = trace.values[taps[0]] if taps and len(e["covers"]) == 1 else quantize_q8.reference(reads[0])
         expected = other._live().run_stage(
-            _stage_dict(other, own.name, T), [_plain(r) for r in reads], shape_of(own, T, T)
+            _stage_dict(other, own.name, S), [_plain(r) for r in reads], shape_of(own, T, S)
         )
         _, magnitude = b.call(own.op, reads, own.weights, own.attributes)
         actual = trace.values[stage]
@@ -226,6 +233,17 @@ def _stage_dict(model: Model, name: str, T: int) -> dict[str, Any]:
 
 def _plain(a: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(a.astype(np.int32) if a.dtype.kind == "i" else a)
+
+
+def _worse(together: Iterator[Row], alone: Iterator[Row], last: int) -> Iterator[Row]:
+    """Of a stage's rows for all tokens together and for the last one alone, as when text is generated, the first; or
+    the second where only that is wrong. Kernels have other paths for one token."""
+    for row, other in zip(together, alone, strict=True):
+        if row.ok and not other.ok:
+            other.at[0] += last
+            other.reference += ", the last token alone"
+            row = other
+        yield row
 
 
 def _accumulate(trace: _Trace, other: Model | str, limit: float) -> Iterator[Row]:
@@ -275,8 +293,11 @@ def compare(
     limit     mode accumulate: largest relative error of a stage that still counts as rounding
     progress  called with (stages done, stages in all)
 
-    Hooks that are set on `a` act, so a planted fault is found at its stage. Returns a Report: truthy when every stage
-    is right; `.first` is the first wrong one or None. Raises ArgumentError for other modes and sides."""
+    In mode isolate the last token also runs alone, as when text is generated; its row stands where only it is wrong.
+    Hooks that are set on `a` act, so a planted fault is found at its stage; then the tokens run together only.
+
+    Returns a Report: truthy when every stage is right; `.first` is the first wrong one or None. Raises ArgumentError
+    for other modes and sides."""
     if mode not in ("isolate", "accumulate"):
         raise ArgumentError(f"mode is {mode!r}, expected 'isolate' or 'accumulate'")
     if not isinstance(b, Model) and b != "numpy":
@@ -287,10 +308,16 @@ def compare(
     trace = _Trace(a, arrays[0])
     if mode == "accumulate":
         rows = _accumulate(trace, b, ACCUMULATED[a.numerics] if limit is None else limit)
-    elif isinstance(b, Model):
-        rows = _isolate_model(trace, b)
     else:
-        rows = _isolate_numpy(trace, _numpy(a, arrays[0]))
+        isolate: Callable[[_Trace], Iterator[Row]]
+        if isinstance(b, Model):
+            isolate = functools.partial(_isolate_model, other=b)
+        else:
+            isolate = functools.partial(_isolate_numpy, reference=_numpy(a, arrays[0]))
+        rows = isolate(trace)
+        if len(arrays[0]) > 1 and not a._active.now():
+            alone = _Trace(a, arrays[0][-1:], arrays[0][:-1])
+            rows = _worse(rows, isolate(alone), len(arrays[0]) - 1)
     done = []
     for row in rows:
         done.append(row)
