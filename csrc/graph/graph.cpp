@@ -24,9 +24,34 @@ const Architecture* find_architecture(std::string_view name) {
   return nullptr;
 }
 
+namespace {
+
+// A tensor of a layer that no stage uses: the file's model is more than the graph, or has more layers than it says.
+void check_all_used(const Graph& graph, const File& file) {
+  std::set<std::string> used;
+  for (const Stage& stage : graph.stages)
+    for (const WeightRef& weight : stage.weights) used.insert(weight.tensor);
+  std::string first;
+  int64_t more = -1;
+  for (const TensorInfo& tensor : file.tensors) {
+    const bool of_layer = tensor.name.rfind("blk.", 0) == 0;
+    // Old converters wrote rope's frequencies into every layer.
+    if (!of_layer || used.count(tensor.name) || tensor.name.find(".attn_rot_embd.") != std::string::npos) continue;
+    if (++more == 0) first = tensor.name;
+  }
+  if (more < 0) return;
+  throw Error("MappingError",
+              file.parts[0] + ": no stage of a " + graph.arch + " model with " + std::to_string(graph.L) +
+                  " layers uses " + printable(first) + (more ? " and " + std::to_string(more) + " others" : ""),
+              "", {{"tensor", first}});
+}
+
+}  // namespace
+
 Graph build_graph(const Config& config, const File& file) {
   Graph graph = find_architecture(config.arch)->build(config, file);
   graph.validate();
+  check_all_used(graph, file);
   return graph;
 }
 

@@ -96,6 +96,21 @@ def test_g31_a_layer_is_missing(parts, tmp_path):
         ct.load(parts.write(tmp_path / "bad.gguf"))
 
 
+def test_g31_a_layer_is_not_counted(parts, tmp_path):
+    parts.metadata["llama.block_count"] = ("u32", 3)
+    with pytest.raises(ct.errors.MappingError, match=r"model with 3 layers uses blk.3.attn_norm.weight and 8 others"):
+        ct.load(parts.write(tmp_path / "bad.gguf"))
+
+
+def test_g31_a_tensor_that_the_graph_does_not_know(parts, tmp_path):
+    parts.tensors["blk.1.attn_q_norm.weight"] = np.ones(16, np.float32)
+    with pytest.raises(
+        ct.errors.MappingError, match=r"no stage of a llama model .* uses blk.1.attn_q_norm.weight"
+    ) as e:
+        ct.load(parts.write(tmp_path / "bad.gguf"))
+    assert e.value.details["tensor"] == "blk.1.attn_q_norm.weight"
+
+
 def test_g31_a_tensor_is_transposed(parts, tmp_path):
     fmt, shape, raw = parts.tensors["blk.1.ffn_up.weight"]
     parts.tensors["blk.1.ffn_up.weight"] = (fmt, shape[::-1], raw)
