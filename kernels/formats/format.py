@@ -3,6 +3,7 @@
 Every module has NAME, BLOCK (elements), BLOCK_BYTES, GGUF_ID and, for rows that are whole blocks,
     unpack(raw)   uint8 [rows, row_bytes] -> float32 [rows, n], from the format's specification, not from the C++
     pack(x)       float32 [rows, n] -> uint8 [rows, row_bytes]
+    search(x)     the same with searched scales, where the format has blocks (search.py)
     spread(raw)   float32 [rows, n], the sum of the absolute terms an element is made of: |scale * code| + |minimum|
                   where the format has minimums, else |value|. The magnitude for errors where code and minimum cancel.
 """
@@ -53,7 +54,7 @@ def unpack(name, raw, n):
     return f.unpack(raw)
 
 
-def pack(name, x):
+def pack(name, x, search=False):
     """float [rows, n] to stored rows, uint8 [rows, row_bytes]. Blocks hold finite numbers only."""
     f = module(name)
     if x.dtype.kind != "f":
@@ -67,7 +68,7 @@ def pack(name, x):
             f"pack({f.NAME}): x[{row}, {column}] is {x[row, column]}, expected finite numbers: one other value would "
             f"spoil the {f.BLOCK} elements of its block"
         )
-    return f.pack(x.astype(np.float32))
+    return (f.search if search and f.BLOCK > 1 else f.pack)(x.astype(np.float32))
 
 
 def check_blocks(f, who, what, n):

@@ -164,4 +164,4 @@ def test_real_files(path):
 
 
 def test_real_files_are_there():
-    assert len(list(FILES.glob("*.gguf"))) == 8
+    assert len(list(FILES.glob("*.gguf"))) == 12

@@ -80,13 +80,15 @@ def unpack(name: str, raw: np.ndarray) -> np.ndarray:
     return _core.unpack(f.NAME, rows, n).reshape(*raw.shape[:-1], n)
 
 
-def pack(name: str, x: np.ndarray) -> np.ndarray:
+def pack(name: str, x: np.ndarray, search: bool = False) -> np.ndarray:
     """Floats as stored bytes, uint8 [..., row_bytes], quantised simply where the format is quantised.
 
-    name  a format, "q8_0"
-    x     floats [..., n], n whole blocks, finite where the format has blocks
+    name    a format, "q8_0"
+    x       floats [..., n], n whole blocks, finite where the format has blocks
+    search  scales by least squares: a smaller error, and some hundred times the work
 
-    The bytes of gguf's quantiser for the formats it can write; for q2_k to q6_k and iq4 a simpler choice of scales.
+    Simply means the bytes of gguf's quantiser for the formats it can write; for q2_k to q6_k and iq4 a simpler choice
+    of scales than ggml's.
     Raises ArgumentError for a format we do not have, integers or values that are not finite, ShapeError for rows that
     are not whole blocks.
     """
@@ -95,4 +97,4 @@ def pack(name: str, x: np.ndarray) -> np.ndarray:
     if x.ndim == 0:
         raise ShapeError(f"pack({f.NAME}): x is a single number, expected [..., n]")
     rows = x.reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
-    return reference.pack(f.NAME, rows).reshape(*x.shape[:-1], x.shape[-1] // f.BLOCK * f.BLOCK_BYTES)
+    return reference.pack(f.NAME, rows, search).reshape(*x.shape[:-1], x.shape[-1] // f.BLOCK * f.BLOCK_BYTES)

@@ -12,6 +12,8 @@ from cutaway.kernels.formats.bits import (
     put_halves,
     signed_largest,
 )
+from cutaway.kernels.formats.k_quants import as_stored
+from cutaway.kernels.formats.search import TABLE_STEPS, from_halves, from_table, half_steps, symmetric
 
 NAME, BLOCK, BLOCK_BYTES, GGUF_ID = "iq4_nl", 32, 18, 20
 
@@ -27,7 +29,18 @@ def unpack(b):  # uint8 [blocks, 18] -> float32 [blocks, 32]
 def pack(x):  # float32 [blocks, 32] -> uint8 [blocks, 18]
     """Simple: the value of largest magnitude becomes -127 d, the others the nearest code; ggml searches for d."""
     d = signed_largest(x) / TABLE[0]
-    return np.concatenate([put_half(d), put_halves(nearest(x * inverse(d), TABLE))], axis=1)
+    return store(d, nearest(x * inverse(d), TABLE))
+
+
+@blockwise(BLOCK, BLOCK_BYTES)
+def search(x):  # float32 [blocks, 32] -> uint8 [blocks, 18]
+    """As pack, with the scale of the smallest squared error (search.py) in place of the largest value's."""
+    d = as_stored(symmetric(x, -127, 113, steps=TABLE_STEPS, integers=from_table(TABLE)))
+    return store(d, from_halves(TABLE)[half_steps(x * inverse(d), -127, 113)])
+
+
+def store(d, codes):
+    return np.concatenate([put_half(d), put_halves(codes)], axis=1)
 
 
 def spread(raw):

@@ -3,6 +3,7 @@
 import numpy as np
 from cutaway.kernels.formats.bits import F, blockwise, half, inverse, nearest, put_half, signed_largest
 from cutaway.kernels.formats.k_quants import as_stored
+from cutaway.kernels.formats.search import TABLE_STEPS, from_table, k_symmetric
 
 NAME, BLOCK, BLOCK_BYTES, GGUF_ID = "iq4_xs", 256, 136, 23
 
@@ -27,8 +28,18 @@ def pack(x):  # float32 [blocks, 256] -> uint8 [blocks, 136]
     step = signed_largest(groups)[..., 0] / TABLE[0]
     d = as_stored(np.abs(step).max(-1, keepdims=True) / F(31))
     scales = np.rint(step * inverse(d)).clip(-31, 31)
-    codes = nearest(groups * inverse(d * scales)[..., None], TABLE)
-    stored = (scales + 32).astype(np.uint16)
+    return store(d, scales, nearest(groups * inverse(d * scales)[..., None], TABLE))
+
+
+@blockwise(BLOCK, BLOCK_BYTES)
+def search(x):  # float32 [blocks, 256] -> uint8 [blocks, 136]
+    """As pack, with searched scales (search.py)."""
+    d, scales, q = k_symmetric(x.reshape(-1, 8, 32), -127, 113, -32, steps=TABLE_STEPS, integers=from_table(TABLE))
+    return store(d, scales, np.searchsorted(TABLE, q).astype(np.uint8))
+
+
+def store(d, scales, codes):
+    stored = (scales + F(32)).astype(np.uint16)
     high = np.bitwise_or.reduce(stored >> 4 << PAIRS, axis=1, keepdims=True).astype("<u2").view(np.uint8)
     low = (stored & 15).astype(np.uint8).reshape(-1, 4, 2)
     qs = codes[..., :16] | codes[..., 16:] << 4

@@ -2,11 +2,14 @@
 
 import numpy as np
 from cutaway.kernels.formats.bits import F, blockwise, halves, nearest, put_halves
+from cutaway.kernels.formats.search import from_halves, half_steps
 
 NAME, BLOCK, BLOCK_BYTES, GGUF_ID = "mxfp4", 32, 17, 39
 
 # Twice the E2M1 values, to go with half the scale; -0, code 8, is +0 here.
 TABLE = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], F)
+
+SIZES = from_halves(TABLE[:8])
 
 
 def scale(e):
@@ -27,7 +30,29 @@ def pack(x):  # float32 [blocks, 32] -> uint8 [blocks, 17]
     """
     largest = np.abs(x).max(1, keepdims=True)
     e = np.where(largest > 0, np.clip(np.floor(np.log2(largest)) - 2 + 127, 0, 254), 0).astype(np.uint8)
-    codes = nearest(x, (TABLE * scale(e))[:, None, :])
+    return store(e, nearest(x, (TABLE * scale(e))[:, None, :]))
+
+
+@blockwise(BLOCK, BLOCK_BYTES)
+def search(x):  # float32 [blocks, 32] -> uint8 [blocks, 17]
+    """As pack, with the exponent of the smallest squared error among pack's and its neighbours."""
+    largest = np.abs(x).max(1, keepdims=True)
+    first = np.where(largest > 0, np.frexp(largest)[1] - 1 - 2 + 127, 0)
+    best_error, e, codes = np.full(first.shape, np.inf, F), np.zeros_like(first), np.zeros(x.shape, np.uint8)
+    for step in (0, 1, -1):
+        one = np.clip(first + step, 0, 252)  # from 253 on, products overflow
+        y = np.ldexp(x, 128 - one)
+        size = SIZES[half_steps(np.abs(y), 0, 12)]  # the lower one of equals
+        code = size + 8 * ((y < 0) & (size > 0)).astype(np.uint8)
+        off = np.ldexp(TABLE[code] - y, one - first)
+        error = np.einsum("bi,bi->b", off, off)[:, None]
+        better = error < best_error
+        best_error, e = np.where(better, error, best_error), np.where(better, one, e)
+        np.copyto(codes, code, where=better)
+    return store(e.astype(np.uint8), codes)
+
+
+def store(e, codes):
     return np.concatenate([e, put_halves(codes)], axis=1)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from cutaway.kernels.formats.bits import F, blockwise, half, put_half
 from cutaway.kernels.formats.k_quants import with_minimums
+from cutaway.kernels.formats.search import k_affine
 
 NAME, BLOCK, BLOCK_BYTES, GGUF_ID = "q2_k", 256, 84, 10
 
@@ -24,7 +25,16 @@ def unpack(b):  # uint8 [blocks, 84] -> float32 [blocks, 16, 16]
 @blockwise(BLOCK, BLOCK_BYTES)
 def pack(x):  # float32 [blocks, 256] -> uint8 [blocks, 84]
     """Simple: the range of each group of 16 as it is, where ggml searches for a better one (k_quants.py)."""
-    d, dmin, scales, minimums, codes = with_minimums(x.reshape(-1, 16, 16), top_code=3, top_scale=15)
+    return store(*with_minimums(x.reshape(-1, 16, 16), top_code=3, top_scale=15))
+
+
+@blockwise(BLOCK, BLOCK_BYTES)
+def search(x):  # float32 [blocks, 256] -> uint8 [blocks, 84]
+    """As pack, with searched scales (search.py)."""
+    return store(*k_affine(x.reshape(-1, 16, 16), 3, 15))
+
+
+def store(d, dmin, scales, minimums, codes):
     qs = np.bitwise_or.reduce(codes.reshape(-1, 2, 4, 32) << QUARTERS, axis=2).reshape(-1, 64)
     return np.concatenate([scales | minimums << 4, qs, put_half(d), put_half(dmin)], axis=1)
 

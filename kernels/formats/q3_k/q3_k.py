@@ -3,6 +3,7 @@
 import numpy as np
 from cutaway.kernels.formats.bits import F, blockwise, half, halves, put_half, put_halves
 from cutaway.kernels.formats.k_quants import without_minimums
+from cutaway.kernels.formats.search import k_symmetric
 
 NAME, BLOCK, BLOCK_BYTES, GGUF_ID = "q3_k", 256, 110, 11
 
@@ -22,7 +23,16 @@ def unpack(b):  # uint8 [blocks, 110] -> float32 [blocks, 16, 16]
 @blockwise(BLOCK, BLOCK_BYTES)
 def pack(x):  # float32 [blocks, 256] -> uint8 [blocks, 110]
     """Simple: the largest magnitude of each group of 16 as it is, where ggml searches for a scale (k_quants.py)."""
-    d, scales, q = without_minimums(x.reshape(-1, 16, 16), low_code=-4, top_scale=31)
+    return store(*without_minimums(x.reshape(-1, 16, 16), low_code=-4, top_scale=31))
+
+
+@blockwise(BLOCK, BLOCK_BYTES)
+def search(x):  # float32 [blocks, 256] -> uint8 [blocks, 110]
+    """As pack, with searched scales (search.py)."""
+    return store(*k_symmetric(x.reshape(-1, 16, 16), -4, 3, -32))
+
+
+def store(d, scales, q):
     codes, stored = (q + 4).astype(np.uint8), (scales + 32).astype(np.uint8)
     qs = np.bitwise_or.reduce((codes & 3).reshape(-1, 2, 4, 32) << QUARTERS, axis=2).reshape(-1, 64)
     hmask = np.packbits((codes >> 2).reshape(-1, 8, 32), axis=1, bitorder="little").reshape(-1, 32)

@@ -2,6 +2,8 @@
 
 import numpy as np
 from cutaway.kernels.formats.bits import F, blockwise, half, halves, inverse, put_half, put_halves
+from cutaway.kernels.formats.k_quants import as_stored
+from cutaway.kernels.formats.search import affine, rounded
 
 NAME, BLOCK, BLOCK_BYTES, GGUF_ID = "q5_1", 32, 24, 7
 
@@ -22,7 +24,17 @@ def pack(x):  # float32 [blocks, 32] -> uint8 [blocks, 24]
     """Code 0 is the smallest value, code 31 the largest: the bytes of gguf's quantiser."""
     low = x.min(1, keepdims=True)
     d = (x.max(1, keepdims=True) - low) / F(31)
-    codes = np.minimum(31, np.trunc((x - low) * inverse(d) + F(0.5))).astype(np.uint8)
+    return store(d, low, np.minimum(31, np.trunc((x - low) * inverse(d) + F(0.5))).astype(np.uint8))
+
+
+@blockwise(BLOCK, BLOCK_BYTES)
+def search(x):  # float32 [blocks, 32] -> uint8 [blocks, 24]
+    """As pack, with the scale and the minimum of the smallest squared error (search.py)."""
+    d, low = map(as_stored, affine(x, 31, signed=True))
+    return store(d, low, rounded(x - low, inverse(d), 0, 31).astype(np.uint8))
+
+
+def store(d, low, codes):
     fifth = np.packbits(codes >> 4, axis=1, bitorder="little")
     return np.concatenate([put_half(d), put_half(low), fifth, put_halves(codes & 15)], axis=1)
 

@@ -3,6 +3,7 @@
 import numpy as np
 from cutaway.kernels.formats.bits import F, blockwise, half, put_half
 from cutaway.kernels.formats.k_quants import k_scales, put_k_scales, with_minimums
+from cutaway.kernels.formats.search import k_affine
 
 NAME, BLOCK, BLOCK_BYTES, GGUF_ID = "q5_k", 256, 176, 13
 
@@ -24,7 +25,16 @@ def unpack(b):  # uint8 [blocks, 176] -> float32 [blocks, 8, 32]
 @blockwise(BLOCK, BLOCK_BYTES)
 def pack(x):  # float32 [blocks, 256] -> uint8 [blocks, 176]
     """Simple: the range of each group of 32 as it is, where ggml searches for a better one (k_quants.py)."""
-    d, dmin, scales, minimums, codes = with_minimums(x.reshape(-1, 8, 32), top_code=31, top_scale=63)
+    return store(*with_minimums(x.reshape(-1, 8, 32), top_code=31, top_scale=63))
+
+
+@blockwise(BLOCK, BLOCK_BYTES)
+def search(x):  # float32 [blocks, 256] -> uint8 [blocks, 176]
+    """As pack, with searched scales (search.py)."""
+    return store(*k_affine(x.reshape(-1, 8, 32), 31, 63))
+
+
+def store(d, dmin, scales, minimums, codes):
     pairs = (codes & 15).reshape(-1, 4, 2, 32)
     qs = (pairs[:, :, 0] | pairs[:, :, 1] << 4).reshape(-1, 128)
     qh = np.packbits(codes >> 4, axis=1, bitorder="little").reshape(-1, 32)

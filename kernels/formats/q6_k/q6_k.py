@@ -3,6 +3,7 @@
 import numpy as np
 from cutaway.kernels.formats.bits import F, blockwise, half, put_half
 from cutaway.kernels.formats.k_quants import without_minimums
+from cutaway.kernels.formats.search import k_symmetric
 
 NAME, BLOCK, BLOCK_BYTES, GGUF_ID = "q6_k", 256, 210, 14
 
@@ -21,7 +22,16 @@ def unpack(b):  # uint8 [blocks, 210] -> float32 [blocks, 16, 16]
 @blockwise(BLOCK, BLOCK_BYTES)
 def pack(x):  # float32 [blocks, 256] -> uint8 [blocks, 210]
     """Simple: the largest magnitude of each group of 16 as it is, where ggml searches for a scale (k_quants.py)."""
-    d, scales, q = without_minimums(x.reshape(-1, 16, 16), low_code=-32, top_scale=127)
+    return store(*without_minimums(x.reshape(-1, 16, 16), low_code=-32, top_scale=127))
+
+
+@blockwise(BLOCK, BLOCK_BYTES)
+def search(x):  # float32 [blocks, 256] -> uint8 [blocks, 210]
+    """As pack, with searched scales (search.py)."""
+    return store(*k_symmetric(x.reshape(-1, 16, 16), -32, 31, -128))
+
+
+def store(d, scales, q):
     codes = (q + 32).astype(np.uint8).reshape(-1, 2, 4, 32)
     low = (codes & 15).reshape(-1, 2, 2, 64)
     ql = (low[:, :, 0] | low[:, :, 1] << 4).reshape(-1, 128)
