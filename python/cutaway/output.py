@@ -11,7 +11,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -138,15 +138,31 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
 
 
 def _write_safetensors(f: BinaryIO, arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> None:
-    """The header's length as u64, the header as JSON padded with spaces, the arrays' bytes in order."""
     kinds = {"float32": "F32", "float16": "F16", "int8": "I8"}
+    entries = [(name, kinds[a.dtype.name], list(a.shape)) for name, a in arrays.items()]
+    stream_safetensors(f, entries, (np.ascontiguousarray(a) for a in arrays.values()), notes)
+
+
+WIDTHS = {"F32": 4, "F16": 2, "BF16": 2, "I8": 1}
+
+
+def stream_safetensors(
+    f: BinaryIO,
+    entries: Sequence[tuple[str, str, list[int]]],
+    arrays: Iterable[np.ndarray],
+    notes: Mapping[str, str],
+) -> None:
+    """The header's length as u64, the header as JSON padded with spaces, the arrays' bytes in order.
+
+    entries: name, type and shape of each array, so that they can be made one after the other."""
     header: dict[str, Any] = {"__metadata__": dict(notes)}
     at = 0
-    for name, a in arrays.items():
-        header[name] = {"dtype": kinds[a.dtype.name], "shape": list(a.shape), "data_offsets": [at, at + a.nbytes]}
-        at += a.nbytes
+    for name, kind, shape in entries:
+        end = at + math.prod(shape) * WIDTHS[kind]
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [at, end]}
+        at = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     f.write(len(text).to_bytes(8, "little") + text)
-    for a in arrays.values():
-        f.write(np.ascontiguousarray(a).data)
+    for a in arrays:
+        f.write(a.data)

@@ -37,6 +37,10 @@ KEYS_OF = {
     "compare": ["tiny:llama", "numpy", "--ids", 1],
     "probe": ["add/scalar"],
     "check": ["tiny:llama", "--only", "repeat"],
+    "quantize": ["tiny:llama", "{tmp}/q.gguf", "--format", "q8_0"],
+    "convert": ["tiny:llama", "{tmp}/made"],
+    "verify": ["tiny:llama", "{tmp}/hf", "--ids", "5,6,7"],
+    "kl": ["tiny:llama", "tiny:llama", "-p", "In the beginning"],
     "bench": ["tiny:llama", "-p", 2, "-n", 2, "--runs", 1, "--no-peers"],
     "demo": ["--model", "tiny:llama"],
 }
@@ -50,13 +54,15 @@ def documented(text: str) -> dict[str, set[str] | None]:
 
 
 @pytest.mark.parametrize("verb", verbs())
-def test_the_keys_are_those_that_help_names(verb, as_json, monkeypatch):
+def test_the_keys_are_those_that_help_names(verb, as_json, monkeypatch, tmp_path):
     from cutaway import roofline, speed
 
     monkeypatch.setattr(speed, "read_bandwidth", lambda threads: roofline.Peak(10.0, 2, 1 << 20, "given"))
     action = next(a for a in parser()._actions if a.dest == "verb")
     told = documented(" ".join(action.choices[verb].epilog.split()))
-    found = as_json(verb, *KEYS_OF[verb])
+    if verb == "verify":
+        ct.to_hf("tiny:llama", tmp_path / "hf")
+    found = as_json(verb, *(str(word).replace("{tmp}", str(tmp_path)) for word in KEYS_OF[verb]))
     assert set(found) == set(told)
     for key, inner in told.items():
         if inner:

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 
 from cutaway._core import __version__
-from cutaway.cli import bench, demo, files, generate, look
+from cutaway.cli import bench, convert, demo, files, generate, look
 from cutaway.cli.common import Parser, Usage, print_error
 from cutaway.errors import CutawayError, InternalError
 
@@ -32,7 +32,7 @@ def parser() -> Parser:
     )
     top.add_argument("--version", action="version", version=f"cutaway {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
-    for module in (files, generate, look, bench, demo):
+    for module in (files, generate, look, convert, bench, demo):
         module.add(verbs)
     return top
 
