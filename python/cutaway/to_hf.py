@@ -104,9 +104,12 @@ def to_hf(
     widest = "f32" if "f32" in matrices or len(matrices) > 1 else matrices.pop()
     config["dtype"] = config["torch_dtype"] = TORCH[widest]
     texts, notes = tokenizer_files(file)
-    config |= {
-        k: v for k, v in (("bos_token_id", _id(file, "bos")), ("eos_token_id", _id(file, "eos"))) if v is not None
-    }
+    for name, key in (
+        ("bos", "bos"),
+        ("eos", "eos"),
+        ("pad", "padding"),
+    ):  # null, too: classes have defaults of their own
+        config[f"{name}_token_id"] = _id(file, key)
 
     made = Path(tempfile.mkdtemp(prefix=f".{path.name[:60]}.tmp-", dir=path.parent))
     try:
@@ -184,7 +187,7 @@ def _pieces(file: Any, config: dict[str, Any]) -> Iterator[Piece]:
         for name in piece.parts:
             left.pop(name, None)
         yield piece
-    strange = sorted(set(left) - made_of_config)
+    strange = sorted(name for name in set(left) - made_of_config if ".attn_rot_embd." not in name)
     if strange:
         raise UnsupportedOperation(
             f"{file.parts[0]} has {len(strange)} tensors that have no place in a {config['model_type']} folder: "
