@@ -104,6 +104,7 @@ def to_hf(
     widest = "f32" if "f32" in matrices or len(matrices) > 1 else matrices.pop()
     config["dtype"] = config["torch_dtype"] = TORCH[widest]
     texts, notes = tokenizer_files(file)
+    notes += _rounded(file, pieces)
     for name, key in (
         ("bos", "bos"),
         ("eos", "eos"),
@@ -285,6 +286,20 @@ def _halves(heads: int) -> Callable[[np.ndarray], np.ndarray]:
 
 def _less_one(x: np.ndarray) -> np.ndarray:
     return x - np.float32(1)  # gemma3's norms are kept as what is added to 1
+
+
+def _rounded(file: Any, pieces: list[Piece]) -> list[str]:
+    """What the folder's readers will not make the same bits of."""
+    notes = []
+    for piece in pieces:
+        if piece.make is _less_one:
+            t = file.tensor(piece.parts[0])
+            x = unpack(t.format, file.raw(t.name).reshape(1, -1))
+            if not np.array_equal(_less_one(x) + np.float32(1), x):
+                notes.append(f"{piece.name} is kept as what is added to 1, which rounds some of its values")
+    if "rope_freqs.weight" in {t.name for t in file.tensors}:
+        notes.append("rope_freqs.weight becomes the numbers that it was made of; readers make it anew, and may round")
+    return notes
 
 
 def _check(file: Any, folder: Path) -> None:

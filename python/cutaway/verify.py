@@ -111,14 +111,15 @@ class Verification:
 def verify(
     gguf: str | os.PathLike[str],
     folder: str | os.PathLike[str],
-    tokens: Any = "Once upon a time",
+    tokens: Any = None,
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> Verification:
     """Proves that a GGUF file is the model of a Hugging Face folder: the numbers of the model, each tensor, then every
     activation of a prompt, both models run from the tokens in exact numerics.
 
-    tokens    a text or ids; a text is cut by the folder's tokenizer, and a file that cuts it otherwise is noted
+    tokens    a text or ids; a text is cut by the folder's tokenizer, and a file that cuts it otherwise is noted;
+              default "Once upon a time", or the first 16 ids where one of the two has no tokenizer
     progress  called with (tensors done, all)
 
     Weights of plain formats must be the folder's own; quantised ones may differ by what the format explains. Raises
@@ -143,6 +144,10 @@ def verify(
     if out.numbers or any(row.verdict == "MISSING" for row in out.tensors):
         return out
     x, y = load(find(gguf), numerics="exact"), load(folder, numerics="exact")
+    if tokens is None:
+        known = "tokenizer.ggml.tokens" in a.keys and os.path.isfile(os.path.join(b.folder, "tokenizer.json"))
+        tokens = "Once upon a time" if known else list(range(min(16, y.graph.V)))
+        out.notes += [] if known else ["one of the two has no tokenizer, so the ids 0, 1, .. were run"]
     ids = y._token_arrays(tokens)[0][0]
     if isinstance(tokens, str | bytes) and not np.array_equal(ids, x.tokenizer.encode(tokens).ids):
         out.notes.append("the file's tokenizer cuts the prompt otherwise than the folder's")

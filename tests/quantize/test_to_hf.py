@@ -53,7 +53,8 @@ def test_there_and_back(path, tmp_path):
         assert np.abs(x - y).max() <= 6e-5  # worst seen 1.7e-5
     else:
         assert np.array_equal(x, y)
-    assert made.tokenizer and made.notes == [] and b.cfg.n_ctx == a.cfg.n_ctx
+    assert made.tokenizer and b.cfg.n_ctx == a.cfg.n_ctx
+    assert [n.split()[0] for n in made.notes] == (["rope_freqs.weight"] if "llama3-rope" in path.name else [])
 
 
 @by_name
@@ -141,6 +142,13 @@ def test_llama3_factors_are_found_by_their_numbers():
             "rope_type": "llama3", "factor": factor, "low_freq_factor": low, "high_freq_factor": high,
             "original_max_position_embeddings": context,
         }  # fmt: skip
+
+
+def test_norms_that_one_less_rounds_are_noted(tmp_path):
+    gemma = TINY / "gemma3" / "gemma3-BF16.gguf"
+    norm = np.linspace(1e-3, 0.3, 64, dtype=np.float32)
+    made = ct.to_hf(rewrite(gemma, tmp_path / "m.gguf", tensors={"output_norm.weight": norm}), tmp_path / "hf")
+    assert made.notes == ["model.norm.weight is kept as what is added to 1, which rounds some of its values"]
 
 
 def test_refusals(tmp_path):

@@ -112,5 +112,6 @@ def test_text_notes_and_sides(tmp_path):
     assert found.notes == [] and found.to_dict()["ok"] is True and "resid_post" in repr(found)
     other = rewrite(LLAMA, tmp_path / "m.gguf", {"tokenizer.ggml.pre": "gpt-2"})
     assert "cuts the prompt otherwise" in ct.verify(other, tmp_path / "hf", "In 1611 I'LL say").notes[0]
+    assert "no tokenizer" in ct.verify(LLAMA, HF).notes[0] and ct.verify(LLAMA, HF)
     with pytest.raises(ArgumentError, match="compares a GGUF file with a folder"):
         ct.verify(HF, HF, IDS)

@@ -57,7 +57,7 @@ def add(verbs: Any) -> None:
     )  # fmt: skip
     add_model(p, "gguf")
     p.add_argument("folder", metavar="HF_DIR", help="a folder with config.json and model.safetensors")
-    p.add_argument("-p", "--prompt", metavar="TEXT", default="Once upon a time", help="text to run")
+    p.add_argument("-p", "--prompt", metavar="TEXT", help="text to run; default 'Once upon a time'")
     p.add_argument("--ids", metavar="1,2,3", help="token ids to run, instead of text")
     p.add_argument("--brief", action="store_true", help="print the summary only")
 
