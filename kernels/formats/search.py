@@ -1,9 +1,9 @@
-"""Scales by search: what the formats' `search` functions share. Weighted least squares over groups [.., n].
+"""Scales by search: what the formats' `search` functions share. Least squares over groups [.., n].
 
 ggml's quantisers (make_qx_quants, make_qkx2_quants) try a range of steps, round the group at each, and take the scale
-that least squares gives for those codes. So do these, with three differences that cost little: the error is that of the
-values alone unless weights are given (ggml weighs a value by its size), a second round starts from the codes of the
-first, and the scales of scales are fitted to what each group loses by them, not to the largest only.
+that least squares gives for those codes. So do these, with three differences that cost little: every value's error
+counts the same (ggml weighs it by the value's size), a second round starts from the codes of the first, and the scales
+of scales are fitted to what each group loses by them, not to the largest only.
 """
 
 import numpy as np
@@ -75,31 +75,28 @@ def symmetric(x, low, high, weights=None, steps=STEPS, integers=rounded):
     return best
 
 
-def affine(x, high, weights=None, steps=21, signed=False):
-    """Scale and minimum ([.., 1] each) with the smallest sum of weights * (x - (s * code + m))^2, code in 0..high.
+def affine(x, high, steps=21, signed=False):
+    """Scale and minimum ([.., 1] each) with the smallest sum of (x - (s * code + m))^2, code in 0..high.
 
     m is at most 0, as the K formats store it, or any number where signed."""
     low, top = x.min(-1, keepdims=True), x.max(-1, keepdims=True)
     if not signed:
         low, top = np.minimum(low, F(0)), np.maximum(top, F(0))
-    one = F(x.shape[-1]) if weights is None else weights.sum(-1, keepdims=True)
-    weighted = x if weights is None else x * weights
-    sx, sxx = weighted.sum(-1, keepdims=True), total(weighted, x)
+    n, sx, sxx = F(x.shape[-1]), x.sum(-1, keepdims=True), total(x, x)
     best_error, best_s, best_m = np.full(low.shape, F(np.inf)), np.zeros_like(low), np.zeros_like(low)
 
     def consider(scale, minimum):
         q = rounded(x - minimum, inverse(scale), 0, high)
-        wq = q if weights is None else q * weights
-        sq, sqq, sqx = wq.sum(-1, keepdims=True), total(wq, q), total(weighted, q)
-        det = one * sqq - sq * sq
-        s, m = (one * sqx - sx * sq) * inverse(det), (sqq * sx - sq * sqx) * inverse(det)
+        sq, sqq, sqx = q.sum(-1, keepdims=True), total(q, q), total(x, q)
+        det = n * sqq - sq * sq
+        s, m = (n * sqx - sx * sq) * inverse(det), (sqq * sx - sq * sqx) * inverse(det)
         if not signed:
             s, m = np.where(m > 0, sqx * inverse(sqq), s), np.minimum(m, F(0))
         flat = det <= 0  # one code for all: it is the scale's, or where that is better the minimum's
         alone = flat if signed else flat & (sx < 0)
         s = np.where(alone, F(0), np.where(flat, sqx * inverse(sqq), s))
-        m = np.where(alone, sx / one, np.where(flat, F(0), m))
-        error = sxx - 2 * (s * sqx + m * sx) + s * s * sqq + 2 * s * m * sq + m * m * one
+        m = np.where(alone, sx / n, np.where(flat, F(0), m))
+        error = sxx - 2 * (s * sqx + m * sx) + s * s * sqq + 2 * s * m * sq + m * m * n
         better = (error < best_error) & (s >= 0)
         np.copyto(best_error, error, where=better)
         np.copyto(best_s, s, where=better)
@@ -127,9 +124,9 @@ def positive(values, high, weights):
     return best
 
 
-def k_affine(x, high, top_scale, weights=None):
+def k_affine(x, high, top_scale):
     """As k_quants.with_minimums, with scales searched: d, dmin, scales, minimums, codes for x [blocks, groups, n]."""
-    s, m = affine(x, high, weights)
+    s, m = affine(x, high)
     s, lift = s[..., 0], -m[..., 0]
     q = rounded(x - m, inverse(s)[..., None], 0, high)
     d = positive(s, top_scale, total(q, q)[..., 0])
@@ -148,7 +145,7 @@ def k_affine(x, high, top_scale, weights=None):
             used, up_by = (d * sc)[..., None], (dmin * mn)[..., None]
             q = rounded(x + up_by, inverse(used), 0, high)
             off = used * q - up_by - x
-            error = total(off if weights is None else off * weights, off)
+            error = total(off, off)
             better = (error < best_error)[..., 0]
             np.copyto(best_scale, sc, where=better)
             np.copyto(best_minimum, mn, where=better)
@@ -157,10 +154,10 @@ def k_affine(x, high, top_scale, weights=None):
     return d, dmin, best_scale.astype(np.uint8), best_minimum.astype(np.uint8), codes.astype(np.uint8)
 
 
-def k_symmetric(x, low, high, low_scale, weights=None, steps=STEPS, integers=rounded):
+def k_symmetric(x, low, high, low_scale, steps=STEPS, integers=rounded):
     """As k_quants.without_minimums, with scales searched: d, scales, q for x [blocks, groups, n]. Scales are
     low_scale..-low_scale - 1."""
-    s = symmetric(x, low, high, weights, steps, integers)[..., 0]
+    s = symmetric(x, low, high, steps=steps, integers=integers)[..., 0]
     q = integers(x, inverse(s)[..., None], low, high)
     d = as_stored(symmetric(s, low_scale, -low_scale - 1, total(q, q)[..., 0]))
     scale = rounded(s, inverse(d), low_scale, -low_scale - 1)
@@ -170,7 +167,7 @@ def k_symmetric(x, low, high, low_scale, weights=None, steps=STEPS, integers=rou
         used = (d * sc)[..., None]
         q = integers(x, inverse(used), low, high)
         off = used * q - x
-        error = total(off if weights is None else off * weights, off)
+        error = total(off, off)
         better = error < best_error
         best = np.where(better[..., 0], sc, best)
         best_error = np.where(better, error, best_error)
