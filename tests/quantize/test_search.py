@@ -34,7 +34,7 @@ def model():
 def test_loses_less_than_llama_quantize(model, name):
     """Tensor by tensor; worst ratio seen: 0.985, q4_k."""
     ours = {n: relative(ct.unpack(name, ct.pack(name, x, search=True)), x) for n, x in model.items()}
-    assert np.mean(list(ours.values())) <= 1.005 * OURS[name]
+    assert np.mean(list(ours.values())) <= 1.002 * OURS[name]
     theirs = FileWeights(ct.load(LLAMA_K / f"llama-k-{name.upper()}.gguf").file)
     for n, x in model.items():
         assert theirs.info[n].format == name
