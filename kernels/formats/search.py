@@ -2,9 +2,9 @@
 
 ggml's quantisers (make_qx_quants, make_qkx2_quants) try a range of steps, round the group at each, and take the scale
 that least squares gives for those codes. So do these, with three differences that cost little: every value's error
-counts the same (ggml weighs it by the value's size), where there are minimums two more rounds start from the best codes
-so far (0.5 % less error; without minimums they gain 0.1 %), and the scales of scales are fitted to what each group loses
-by them, not to the largest only.
+counts the same (ggml weighs it by the value's size), where there are minimums two more rounds start from the best
+codes so far (0.5 % less error; without minimums they gain 0.1 %), and the scales of scales are fitted to what each
+group loses by them, not to the largest only.
 """
 
 import numpy as np
