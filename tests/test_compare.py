@@ -11,7 +11,13 @@ TEXT = "And the LORD said unto Moses"
 MODELS = ["llama/llama-F16", "gpt2/gpt2-F16", "llama-k/llama-k-Q4_1", "llama-k/llama-k-Q6_K"]
 
 
-@pytest.fixture(scope="module", params=[(m, n) for m in MODELS for n in ("fast", "exact")], ids=lambda p: "-".join(p))
+# Of these one layer of each kind of stage is tried.
+SAMPLED = ["qwen2/qwen2-F16", "qwen3/qwen3-BF16", "phi3/phi3-F16", "phi3-longrope/phi3-longrope-BF16"]
+SAMPLED += ["gemma3/gemma3-BF16", "gpt-oss/gpt-oss-BF16", "gpt-oss/gpt-oss-MXFP4_MOE"]
+BOTH = [(m, n) for m in MODELS + SAMPLED for n in ("fast", "exact")]
+
+
+@pytest.fixture(scope="module", params=BOTH, ids=lambda p: "-".join(p))
 def model(request, data):
     name, numerics = request.param
     return ct.load(data / "tiny" / f"{name}.gguf", numerics=numerics)
@@ -25,6 +31,19 @@ def test_a_right_model_has_no_first_wrong_stage(model):
     assert json.loads(json.dumps(report.to_dict()))["ok"] is True
 
 
+@pytest.mark.parametrize("numerics", ["fast", "exact"])
+@pytest.mark.parametrize(
+    "name", ["gemma3/gemma3-BF16", "phi3-longrope/phi3-longrope-BF16", "gpt-oss/gpt-oss-MXFP4_MOE"]
+)
+def test_a_right_model_beyond_windows_and_short_factors(data, name, numerics):
+    m = ct.load(data / "tiny" / f"{name}.gguf", numerics=numerics)
+    ids = np.load(data / "tiny" / name.split("/")[0] / "golden.npz")["long_ids"]
+    assert len(ids) > 128
+    for b in ("numpy", ct.load(data / "tiny" / f"{name}.gguf", numerics=numerics)):
+        report = ct.compare(m, b, ids)
+        assert report.first is None, report.summary()
+
+
 def test_accumulated_error_is_rounding(model):
     report = ct.compare(model, "numpy", TEXT, mode="accumulate")
     assert report and {r.stage for r in report.rows} == set(model.stages())
@@ -32,14 +51,25 @@ def test_accumulated_error_is_rounding(model):
 
 def one_percent(act, hook):
     """One part in a hundred on one channel (one head, where the axis of channels is that of keys)."""
-    if hook.name.endswith(("scores", "pattern")):
+    if hook.name.endswith("expert_indices"):  # whole numbers: another expert in place of the last
+        act[..., -1] = (act[..., -1] + 1) % 8
+    elif hook.name.endswith(("scores", "pattern")):
         act[:, act.shape[1] // 2] *= np.float32(1.01)
     else:
         act[..., act.shape[-1] // 2] *= np.float32(1.01)
 
 
-def test_a_fault_in_any_stage_is_found_at_exactly_that_stage(model):
-    for stage in model.stages():
+def one_of_each_kind(model):
+    """A stage of every name, those of layers from one layer after the other."""
+    kinds = {}
+    for name in model.stages():
+        kinds.setdefault(name.split(".", 2)[2] if name.startswith("blocks.") else name, []).append(name)
+    return [names[i % len(names)] for i, names in enumerate(kinds.values())]
+
+
+def test_a_fault_in_any_stage_is_found_at_exactly_that_stage(model, request):
+    sampled = request.node.callspec.params["model"][0] in SAMPLED
+    for stage in one_of_each_kind(model) if sampled else model.stages():
         with model.hooks([(stage, one_percent)]):
             report = ct.compare(model, "numpy", TEXT)
         wrong = [r.stage for r in report.rows if not r.ok]
