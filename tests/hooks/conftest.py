@@ -11,6 +11,10 @@ FILES = {
     "q4_1": "llama-k/llama-k-Q4_1.gguf",
     "q4_k": "llama-k/llama-k-Q4_K.gguf",
     "q6_k": "llama-k/llama-k-Q6_K.gguf",
+    "qwen3": "qwen3/qwen3-BF16.gguf",
+    "phi3": "phi3/phi3-F16.gguf",
+    "gemma3": "gemma3/gemma3-BF16.gguf",
+    "gpt-oss": "gpt-oss/gpt-oss-BF16.gguf",
 }
 TEXT = "And the LORD said unto Moses, Go"
 

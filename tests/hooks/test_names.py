@@ -10,7 +10,7 @@ from cutaway.names_table import REFUSED, TABLE
 
 # stage -> names for the same tensor, written out by hand from the other tools' sources, not from the table under test.
 BOTH = {
-    "embed": ["hook_embed", "embed.hook_out", "embeddings", "inp_embd"],
+    "embed": ["inp_embd"],
     "blocks.3.resid_pre": ["blocks.3.hook_resid_pre", "blocks.3.hook_in", "resid_pre.3", ("resid_pre", 3)],
     "blocks.3.ln1.scale": ["blocks.3.ln1.hook_scale", ("scale", 3, "ln1"), "scale3ln1"],
     "blocks.3.ln1.out": [
@@ -56,20 +56,17 @@ BOTH = {
         "attn_out-3",
         ("attn.out", 3),
     ],
-    "blocks.3.attn.out_post": ["blocks.3.hook_attn_out", "attn_out_post.3", ("attn_out_post", 3), ("attn_out", 3)],
-    "blocks.3.resid_mid": ["blocks.3.hook_resid_mid", "resid_mid.3", ("resid_mid", 3), "ffn_inp-3"],
+    "blocks.3.attn.out_post": ["blocks.3.hook_attn_out", "attn_out_post.3", ("attn_out_post", 3)],
+    "blocks.3.resid_mid": ["blocks.3.hook_resid_mid", "resid_mid.3", ("resid_mid", 3)],
     "blocks.3.ln2.scale": ["blocks.3.ln2.hook_scale", ("scale", 3, "ln2")],
-    "blocks.3.ln2.out": ["blocks.3.mlp.in", "blocks.3.mlp.hook_in", "mlp_in.3", "ffn_norm-3", "blocks.3.ln2.hook_out"],
-    "blocks.3.mlp.pre": ["blocks.3.mlp.hook_pre", "mlp_pre.3", ("pre", 3), "pre3", ("mlp_pre", 3)],
-    "blocks.3.mlp.post": ["blocks.3.mlp.hook_post", "mlp_act.3", ("post", 3), ("mlp_post", 3), ("post", 3, "m")],
+    "blocks.3.ln2.out": ["blocks.3.mlp.in", "blocks.3.mlp.hook_in", "mlp_in.3", "blocks.3.ln2.hook_out"],
     "blocks.3.mlp.out": [
         "blocks.3.mlp.hook_out",
         "blocks.3.mlp.out.hook_out",
         "mlp_out.3",
-        "ffn_out-3",
         ("mlp.out", 3),
     ],
-    "blocks.3.mlp.out_post": ["blocks.3.hook_mlp_out", "mlp_out_post.3", ("mlp_out", 3)],
+    "blocks.3.mlp.out_post": ["blocks.3.hook_mlp_out", "mlp_out_post.3"],
     "blocks.3.resid_post": [
         "blocks.3.hook_resid_post",
         "blocks.3.hook_out",
@@ -82,55 +79,141 @@ BOTH = {
     "unembed.out": ["unembed.hook_out", "lm_head", "lm_head.output"],
     "logits": ["result_output"],
 }
+DENSE = {
+    "blocks.3.mlp.pre": ["blocks.3.mlp.hook_pre", "mlp_pre.3", ("pre", 3), "pre3", ("mlp_pre", 3)],
+    "blocks.3.mlp.post": ["blocks.3.mlp.hook_post", "mlp_act.3", ("post", 3), ("mlp_post", 3), ("post", 3, "m")],
+    "blocks.3.mlp.out": ["ffn_out-3"],
+}
+BARE = {"embed": ["hook_embed", "embed.hook_out", "embeddings"], "blocks.3.resid_mid": ["ffn_inp-3"]}
+BARE |= {"blocks.3.attn.out_post": [("attn_out", 3)], "blocks.3.mlp.out_post": [("mlp_out", 3)]}
+ROTARY = {
+    "blocks.3.ln1.normalized": ["blocks.3.ln1.hook_normalized", ("normalized", 3, "ln1")],
+    "blocks.3.ln1.out": ["model.layers.3.input_layernorm"],
+    "blocks.3.attn.rot_q": ["blocks.3.attn.hook_rot_q", ("rot_q", 3)],
+    "blocks.3.attn.rot_k": ["blocks.3.attn.hook_rot_k", ("rot_k", 3)],
+    "blocks.3.attn.out": [
+        "model.layers.3.self_attn",
+        "model.layers.3.self_attn.o_proj",
+        "model.layers[3].self_attn.output[0]",
+    ],
+    "blocks.3.ln2.normalized": ["blocks.3.ln2.hook_normalized"],
+    "blocks.3.mlp.out": ["model.layers.3.mlp", "model.layers[3].mlp.output"],
+    "blocks.3.resid_post": ["model.layers.3", "model.layers[3]"],
+    "ln_final.normalized": ["ln_final.hook_normalized", ("normalized", None)],
+    "ln_final.out": ["model.norm"],
+}
+EMBED = {"embed": ["model.embed_tokens"]}
+APART = {f"blocks.3.attn.{x}": [f"model.layers.3.self_attn.{x}_proj"] for x in "qkv"}
+HEAD_NORMS = {
+    f"blocks.3.attn.{x}_norm": [
+        f"blocks.3.attn.{x}_norm.hook_out",
+        f"blocks.3.attn.hook_{x}_normed",
+        f"{x}_norm_out.3",
+        f"model.layers.3.self_attn.{x}_norm",
+        f"{x.upper()}cur_normed-3",
+    ]
+    for x in "qk"
+}
+LLAMA_NORM = {"blocks.3.ln2.out": ["model.layers.3.post_attention_layernorm"]}
+GATED = {
+    "blocks.3.mlp.pre": ["blocks.3.mlp.gate.hook_out"],
+    "blocks.3.mlp.pre_linear": [
+        "blocks.3.mlp.hook_pre_linear",
+        "mlp_pre_linear.3",
+        ("pre_linear", 3),
+        "blocks.3.mlp.in.hook_out",
+    ],
+    "blocks.3.mlp.post": ["ffn_gate_par-3"],
+}
+SWIGLU = {"blocks.3.mlp.post": ["ffn_swiglu-3"], "blocks.3.ln2.out": ["ffn_norm-3"]}
+BRANCHES = {
+    "blocks.3.mlp.pre": ["model.layers.3.mlp.gate_proj", "ffn_gate-3"],
+    "blocks.3.mlp.pre_linear": ["model.layers.3.mlp.up_proj", "ffn_up-3"],
+}
+DOWN = {"blocks.3.mlp.out": ["model.layers.3.mlp.down_proj"]}
+
+
+def joined(*parts):
+    out = {}
+    for part in parts:
+        for stage, names in part.items():
+            out[stage] = [*out.get(stage, []), *names]
+    return out
+
+
+LLAMA = (DENSE, BARE, EMBED, ROTARY, APART, LLAMA_NORM, GATED, SWIGLU, BRANCHES, DOWN)
 ONLY = {
-    "llama": {
-        "embed": ["model.embed_tokens"],
-        "blocks.3.ln1.normalized": ["blocks.3.ln1.hook_normalized", ("normalized", 3, "ln1")],
-        "blocks.3.ln1.out": ["model.layers.3.input_layernorm"],
-        "blocks.3.attn.q": ["model.layers.3.self_attn.q_proj"],
-        "blocks.3.attn.k": ["model.layers.3.self_attn.k_proj"],
-        "blocks.3.attn.v": ["model.layers.3.self_attn.v_proj"],
-        "blocks.3.attn.rot_q": ["blocks.3.attn.hook_rot_q", ("rot_q", 3)],
-        "blocks.3.attn.rot_k": ["blocks.3.attn.hook_rot_k", ("rot_k", 3)],
-        "blocks.3.attn.out": [
-            "model.layers.3.self_attn",
-            "model.layers.3.self_attn.o_proj",
-            "model.layers[3].self_attn.output[0]",
-        ],
-        "blocks.3.ln2.normalized": ["blocks.3.ln2.hook_normalized"],
-        "blocks.3.ln2.out": ["model.layers.3.post_attention_layernorm"],
-        "blocks.3.mlp.pre": ["model.layers.3.mlp.gate_proj", "ffn_gate-3", "blocks.3.mlp.gate.hook_out"],
-        "blocks.3.mlp.pre_linear": [
-            "blocks.3.mlp.hook_pre_linear",
-            "mlp_pre_linear.3",
-            ("pre_linear", 3),
-            "model.layers.3.mlp.up_proj",
-            "ffn_up-3",
-            "blocks.3.mlp.in.hook_out",
-        ],
-        "blocks.3.mlp.post": ["ffn_gate_par-3", "ffn_swiglu-3"],
-        "blocks.3.mlp.out": ["model.layers.3.mlp", "model.layers.3.mlp.down_proj", "model.layers[3].mlp.output"],
-        "blocks.3.resid_post": ["model.layers.3", "model.layers[3]"],
-        "ln_final.normalized": ["ln_final.hook_normalized", ("normalized", None)],
-        "ln_final.out": ["model.norm"],
-    },
-    "gpt2": {
-        "embed": ["transformer.wte"],
-        "pos_embed": ["hook_pos_embed", "pos_embed.hook_out", "transformer.wpe", "pos_embd"],
-        "blocks.3.ln1.normalized": [],  # TransformerLens's name is refused below
-        "blocks.3.ln1.out": ["transformer.h.3.ln_1"],
-        "blocks.3.attn.q": ["Qcur-3"],
-        "blocks.3.attn.k": ["Kcur-3"],
-        "blocks.3.attn.out": ["transformer.h.3.attn", "transformer.h.3.attn.c_proj"],
-        "blocks.3.ln2.normalized": [],
-        "blocks.3.ln2.out": ["transformer.h.3.ln_2"],
-        "blocks.3.mlp.pre": ["transformer.h.3.mlp.c_fc", "ffn_up_b-3", "blocks.3.mlp.in.hook_out"],
-        "blocks.3.mlp.post": ["transformer.h.3.mlp.act", "ffn_gelu-3"],
-        "blocks.3.mlp.out": ["transformer.h.3.mlp", "transformer.h.3.mlp.c_proj"],
-        "blocks.3.resid_post": ["transformer.h.3", "transformer.h[3].output[0]"],
-        "ln_final.normalized": [],
-        "ln_final.out": ["transformer.ln_f"],
-    },
+    "llama": joined(*LLAMA),
+    "qwen3": joined(*LLAMA, HEAD_NORMS),
+    "phi3": joined(DENSE, BARE, EMBED, ROTARY, LLAMA_NORM, GATED, SWIGLU, DOWN),
+    "gemma3": joined(
+        DENSE,
+        ROTARY,
+        APART,
+        HEAD_NORMS,
+        GATED,
+        BRANCHES,
+        DOWN,
+        {
+            "blocks.3.ln1_post.scale": ["blocks.3.ln1_post.hook_scale"],
+            "blocks.3.ln1_post.normalized": ["blocks.3.ln1_post.hook_normalized"],
+            "blocks.3.attn.out_post": [
+                "model.layers.3.post_attention_layernorm",
+                "attn_post_norm-3",
+                "blocks.3.ln1_post.out",
+            ],
+            "blocks.3.resid_mid": ["sa_out-3"],
+            "blocks.3.ln2.out": ["model.layers.3.pre_feedforward_layernorm", "ffn_norm-3"],
+            "blocks.3.mlp.post": ["ffn_geglu-3"],
+            "blocks.3.ln2_post.scale": ["blocks.3.ln2_post.hook_scale"],
+            "blocks.3.ln2_post.normalized": ["blocks.3.ln2_post.hook_normalized"],
+            "blocks.3.mlp.out_post": [
+                "model.layers.3.post_feedforward_layernorm",
+                "ffn_post_norm-3",
+                "blocks.3.ln2_post.out",
+            ],
+        },
+    ),
+    "gpt-oss": joined(
+        BARE,
+        EMBED,
+        ROTARY,
+        APART,
+        LLAMA_NORM,
+        {
+            "blocks.3.attn.sink": [],
+            "blocks.3.ln2.out": ["attn_post_norm-3"],
+            "blocks.3.moe.router_logits": ["blocks.3.mlp.router.hook_out", "router_logits.3", "ffn_moe_probs-3"],
+            "blocks.3.moe.expert_indices": ["blocks.3.mlp.hook_expert_indices", "expert_indices.3", "ffn_moe_topk-3"],
+            "blocks.3.moe.expert_weights": ["expert_weights.3", "ffn_moe_weights_softmax-3"],
+            "blocks.3.moe.experts.pre": ["ffn_moe_gate_biased-3"],
+            "blocks.3.moe.experts.pre_linear": ["ffn_moe_up_biased-3"],
+            "blocks.3.moe.experts.post": ["ffn_moe_swiglu_oai-3"],
+            "blocks.3.moe.experts.out": ["ffn_moe_down_biased-3"],
+            "blocks.3.mlp.out": ["ffn_moe_out-3"],
+        },
+    ),
+    "gpt2": joined(
+        DENSE,
+        BARE,
+        {
+            "embed": ["transformer.wte"],
+            "pos_embed": ["hook_pos_embed", "pos_embed.hook_out", "transformer.wpe", "pos_embd"],
+            "blocks.3.ln1.normalized": [],  # TransformerLens's name is refused below
+            "blocks.3.ln1.out": ["transformer.h.3.ln_1"],
+            "blocks.3.attn.q": ["Qcur-3"],
+            "blocks.3.attn.k": ["Kcur-3"],
+            "blocks.3.attn.out": ["transformer.h.3.attn", "transformer.h.3.attn.c_proj"],
+            "blocks.3.ln2.normalized": [],
+            "blocks.3.ln2.out": ["transformer.h.3.ln_2", "ffn_norm-3"],
+            "blocks.3.mlp.pre": ["transformer.h.3.mlp.c_fc", "ffn_up_b-3", "blocks.3.mlp.in.hook_out"],
+            "blocks.3.mlp.post": ["transformer.h.3.mlp.act", "ffn_gelu-3"],
+            "blocks.3.mlp.out": ["transformer.h.3.mlp", "transformer.h.3.mlp.c_proj"],
+            "blocks.3.resid_post": ["transformer.h.3", "transformer.h[3].output[0]"],
+            "ln_final.normalized": [],
+            "ln_final.out": ["transformer.ln_f"],
+        },
+    ),
 }
 # name -> stages that the message must show
 TRAPS = {
@@ -138,29 +221,59 @@ TRAPS = {
     "kq-3": ["blocks.3.attn.scores"],
     "norm-3": ["blocks.3.ln1.normalized", "blocks.3.ln2.normalized"],
     "blocks.3.mlp.hook_expert_weights": ["blocks.3.moe.expert_weights"],
-    "hidden_states[-1]": ["ln_final.out", "blocks.3.resid_post"],
     "hidden_states[2]": ["blocks.2.resid_pre"],
-    "hidden_states[4]": ["ln_final.out", "blocks.3.resid_post"],
     "blocks.3.hook_attn_in": ["blocks.3.resid_pre", "blocks.3.attn.in"],
     "blocks.3.hook_mlp_in": ["blocks.3.resid_mid", "blocks.3.mlp.in"],
     "blocks.3.hook_q_input": ["blocks.3.resid_pre"],
     "blocks.3.attn.hook_result": ["blocks.3.attn.z", "blocks.3.attn.out"],
+    "ffn_moe_logits-3": ["blocks.3.moe.router_logits", "ffn_moe_probs-3"],
     ("attn_in", 3): ["blocks.3.resid_pre", "blocks.3.ln1.out"],
     ("mlp_in", 3): ["blocks.3.resid_mid", "blocks.3.ln2.out"],
     ("scale", 3): ["blocks.3.ln1.scale", "blocks.3.ln2.scale"],
     ("normalized", 3): ["blocks.3.ln1.normalized", "blocks.3.ln2.normalized"],
     ("result", 3): ["blocks.3.attn.z"],
 }
+ROTARY_TRAPS = {
+    "Qcur-3": ["blocks.3.attn.q", "blocks.3.attn.rot_q"],
+    "Kcur-3": ["blocks.3.attn.k", "blocks.3.attn.rot_k"],
+    "model.layers.3.self_attn.qkv_proj": ["blocks.3.attn.q", "blocks.3.attn.k", "blocks.3.attn.v"],
+    "model.layers.3.mlp.input": ["stage before"],
+}
+OF_4_LAYERS = {
+    "hidden_states[-1]": ["ln_final.out", "blocks.3.resid_post"],
+    "hidden_states[4]": ["ln_final.out", "blocks.3.resid_post"],
+}
+GATED_TRAPS = {
+    "model.layers.3.mlp.act_fn": ["blocks.3.mlp.pre", "blocks.3.mlp.post"],
+    "model.layers.3.mlp.gate_up_proj": ["blocks.3.mlp.pre", "blocks.3.mlp.pre_linear"],
+}
+SCALED = ["embed", "blocks.0.resid_pre"]
 TRAPS_ONLY = {
-    "llama": {
-        "Qcur-3": ["blocks.3.attn.q", "blocks.3.attn.rot_q"],
-        "Kcur-3": ["blocks.3.attn.k", "blocks.3.attn.rot_k"],
-        "model.layers.3.mlp.act_fn": ["blocks.3.mlp.pre", "blocks.3.mlp.post"],
-        "model.layers.3.self_attn.qkv_proj": ["blocks.3.attn.q", "blocks.3.attn.k", "blocks.3.attn.v"],
-        "model.layers.3.mlp.gate_up_proj": ["blocks.3.mlp.pre", "blocks.3.mlp.pre_linear"],
-        "model.layers.3.mlp.input": ["stage before"],
+    "llama": OF_4_LAYERS | ROTARY_TRAPS | GATED_TRAPS,
+    "qwen3": OF_4_LAYERS | ROTARY_TRAPS | GATED_TRAPS,
+    "phi3": OF_4_LAYERS | ROTARY_TRAPS | GATED_TRAPS | {"ffn_up-3": ["blocks.3.mlp.pre", "blocks.3.mlp.pre_linear"]},
+    "gemma3": ROTARY_TRAPS
+    | GATED_TRAPS
+    | {name: SCALED for name in ("hook_embed", "embed.hook_out", "embeddings", "model.embed_tokens")}
+    | {
+        "inp_scaled": ["blocks.0.resid_pre"],
+        "hidden_states[7]": ["ln_final.out", "blocks.6.resid_post"],
+        ("attn_out", 3): ["blocks.3.attn.out_post", "blocks.3.attn.out"],
+        ("mlp_out", 3): ["blocks.3.mlp.out_post", "blocks.3.mlp.out"],
     },
-    "gpt2": {
+    "gpt-oss": OF_4_LAYERS
+    | ROTARY_TRAPS
+    | {
+        "model.layers.3.mlp.router": ["router_logits", "expert_weights", "expert_indices"],
+        "ffn_moe_gate-3": ["blocks.3.moe.experts.pre", "ffn_moe_gate_biased-3"],
+        "ffn_moe_up-3": ["blocks.3.moe.experts.pre_linear"],
+        "ffn_moe_down-3": ["blocks.3.moe.experts.out"],
+        "ffn_moe_weights-3": ["blocks.3.moe.expert_weights"],
+        "ffn_norm-3": [],
+        "blocks.3.mlp.hook_pre": [],
+    },
+    "gpt2": OF_4_LAYERS
+    | {
         "blocks.3.ln1.hook_normalized": ["blocks.3.ln1.normalized", "blocks.3.ln1.out"],
         "blocks.3.ln2.hook_normalized": ["blocks.3.ln2.normalized", "blocks.3.ln2.out"],
         ("normalized", 3, "ln1"): ["blocks.3.ln1.normalized", "blocks.3.ln1.out"],
@@ -170,7 +283,7 @@ TRAPS_ONLY = {
         "ffn_up-3": ["blocks.3.mlp.pre", "ffn_up_b-3"],
     },
 }
-ARCHS = ("llama", "gpt2")
+ARCHS = ("llama", "gpt2", "qwen3", "phi3", "gemma3", "gpt-oss")
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -195,8 +308,7 @@ def test_every_stage_and_every_row_of_the_table_is_tested(model, arch):
         for tool, theirs in rows[name.replace("blocks.3", "blocks.{i}")].items():
             for their in theirs if tool != "stage" else ():
                 variants = {their.format(i=3), re.sub(r"\.3$", "[3]", their.format(i=3))}
-                skipped = their == "ffn_moe_out-{i}"  # of models with experts
-                assert skipped or variants & tested[name], f"{tool}'s {their} for {name} has no test"
+                assert variants & tested[name], f"{tool}'s {their} for {name} has no test"
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -209,7 +321,7 @@ def test_names_with_another_meaning_are_refused(model, arch):
             assert stage in str(error.value), (name, str(error.value))
 
 
-@pytest.mark.parametrize("arch", ("llama", "gpt2", "gemma3", "gpt-oss", "qwen3", "phi3"))
+@pytest.mark.parametrize("arch", ARCHS)
 def test_no_name_has_two_meanings(arch):
     known = scheme(arch)
     all_names = [n for row in known.stages.values() for tool, names in row.items() if tool != "stage" for n in names]
