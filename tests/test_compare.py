@@ -14,6 +14,7 @@ MODELS = ["llama/llama-F16", "gpt2/gpt2-F16", "llama-k/llama-k-Q4_1", "llama-k/l
 # Of these one layer of each kind of stage is tried.
 SAMPLED = ["qwen2/qwen2-F16", "qwen3/qwen3-BF16", "phi3/phi3-F16", "phi3-longrope/phi3-longrope-BF16"]
 SAMPLED += ["gemma3/gemma3-BF16", "gpt-oss/gpt-oss-BF16", "gpt-oss/gpt-oss-MXFP4_MOE"]
+BEYOND = ["gemma3/gemma3-BF16", "phi3-longrope/phi3-longrope-BF16", "gpt-oss/gpt-oss-MXFP4_MOE"]
 BOTH = [(m, n) for m in MODELS + SAMPLED for n in ("fast", "exact")]
 
 
@@ -226,6 +227,16 @@ def test_refusals(llama, kwargs, error):
 
 def test_check_holds(model):
     report = ct.check(model, TEXT)
+    assert report and len(report.rows) == 7, repr(report)
+
+
+@pytest.mark.parametrize(
+    "name", ["gemma3/gemma3-BF16", "gpt-oss/gpt-oss-MXFP4_MOE", "phi3-longrope/phi3-longrope-BF16"]
+)
+def test_check_holds_beyond_windows_and_short_factors(data, name):
+    m = ct.load(data / "tiny" / f"{name}.gguf")
+    ids = np.load(data / "tiny" / name.split("/")[0] / "golden.npz")["long_ids"][:140]
+    report = ct.check(m, ids)
     assert report and len(report.rows) == 7, repr(report)
 
 
