@@ -81,6 +81,9 @@ RopeConfig read_rope(const Reader& read, const Config& c) {
                                              "rope_freqs.weight");
   if (rope.scaling == RopeScaling::linear || rope.scaling == RopeScaling::yarn)
     rope.factor = read.positive("rope.scaling.factor");
+  // llama.cpp's converter writes what the checkpoint says in place of YaRN's own 0.1 ln(factor) + 1.
+  if (rope.scaling == RopeScaling::yarn && file.value(read.key("rope.scaling.yarn_attn_factor")))
+    rope.attention_factor *= read.positive("rope.scaling.yarn_attn_factor") / (0.1 * std::log(rope.factor) + 1);
   return rope;
 }
 

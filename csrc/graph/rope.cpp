@@ -50,10 +50,15 @@ void slow_down(const RopeConfig& rope, std::vector<double>& frequencies) {
 
 }  // namespace
 
-std::vector<double> rope_frequencies(const RopeConfig& rope, const File& file, bool is_long) {
-  std::vector<double> out(static_cast<size_t>(rope.width / 2));
+std::vector<double> rope_waves(double base, int64_t width) {
+  std::vector<double> out(static_cast<size_t>(width / 2));
   for (size_t i = 0; i < out.size(); ++i)
-    out[i] = std::pow(rope.base, -2.0 * static_cast<double>(i) / static_cast<double>(rope.width));
+    out[i] = std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(width));
+  return out;
+}
+
+std::vector<double> rope_frequencies(const RopeConfig& rope, const File& file, bool is_long) {
+  std::vector<double> out = rope_waves(rope.base, rope.width);
   if (rope.scaling == RopeScaling::linear)
     for (double& f : out) f /= rope.factor;
   if (rope.scaling == RopeScaling::yarn) slow_down(rope, out);

@@ -7,8 +7,11 @@
 
 namespace cutaway {
 
-// Radians per position of each of the width / 2 pairs: base^(-2i / width), and what scaling makes of it. longrope:
-// `is_long` takes the long factors, for sequences longer than the original context; else the short ones.
+// Radians per position of each of the width / 2 pairs: base^(-2i / width).
+std::vector<double> rope_waves(double base, int64_t width);
+
+// The same and what scaling makes of it. longrope: `is_long` takes the long factors, for sequences longer than the
+// original context; else the short ones.
 // Raises MappingError and ConfigError for damaged tables of factors.
 std::vector<double> rope_frequencies(const RopeConfig& rope, const File& file, bool is_long = false);
 

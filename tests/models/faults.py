@@ -313,9 +313,7 @@ FAULTS = {
         "YaRN frequencies dropped, factor kept": Fault(
             ROT, change({SCALING + "type": "none", SCALING + "attn_factor": YARN})
         ),
-        "YaRN attention factor dropped": Fault(
-            ROT, change({SCALING + "yarn_attn_factor": 1.0}), edit((r"rot_[qk]", unset("attention_factor")))
-        ),
+        "YaRN attention factor dropped": Fault(ROT, change({SCALING + "yarn_attn_factor": 1.0})),
         "YaRN as linear scaling": Fault(ROT, change({SCALING + "type": "linear", SCALING + "attn_factor": YARN})),
         "YaRN corners rounded (as llama.cpp)": Fault(ROT, change({SCALING + "yarn_truncate": True})),
         "YaRN original context 4096": Fault(ROT, change({SCALING + "original_context_length": 4096})),

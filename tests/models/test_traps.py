@@ -73,6 +73,20 @@ def test_what_gemma3_files_leave_out(engine, tmp_path):
     assert first_wrong(bad, m, ids) == "blocks.1.attn.rot_q"
 
 
+def test_stretches_that_are_not_for_windows(engine, tmp_path):
+    """Factors for all of a model's rope, as llama3's: gemma3's layers with a window turn as they did."""
+    m = engine["gemma3"]
+    file, factors = m.file, np.linspace(1, 8, 16, dtype=np.float32)
+    tensors = {t.name: (t.format, tuple(t.shape), file.raw(t.name)) for t in file.tensors}
+    keys = {key: (file.types[key], file.metadata[key]) for key in file.keys}
+    ct.write_gguf(tmp_path / "far.gguf", keys, tensors | {"rope_freqs.weight": factors})
+    far = ct.load(tmp_path / "far.gguf", numerics="exact")
+    constants = far.graph.constants
+    np.testing.assert_allclose(constants["$rope.frequencies"], parts.waves(1e6, 32) / factors, rtol=1e-12)
+    np.testing.assert_allclose(constants["$rope.local_frequencies"], parts.waves(1e4, 32), rtol=1e-12)
+    assert first_wrong(far, m, golden("gemma3")["short_ids"]) == "blocks.5.attn.rot_q"
+
+
 def test_embedding_scale_rounded_to_bfloat16(engine):
     """As transformers has it when it runs in bfloat16: 9.8125 for sqrt(96)."""
     m, g = engine["gemma3-short"], golden("gemma3-short")

@@ -33,8 +33,7 @@ void add_layer(Builder& g, const std::string& from) {
 Graph build(const Config& c, const File& file) {
   Builder g(c, file);
   g.rope_constants();
-  RopeConfig local{.base = c.local_rope_base, .width = c.rope.width};
-  g.graph.constants["$rope.local_frequencies"] = rope_frequencies(local, file);
+  g.graph.constants["$rope.local_frequencies"] = rope_waves(c.local_rope_base, c.rope.width);  // never stretched
   auto tokens = g.embed();
   g.layer = 0;
   auto x = g.add("resid_pre", "scale", {tokens}, {}, {{"factor", std::sqrt(static_cast<double>(c.D))}}, {kTokens, c.D},

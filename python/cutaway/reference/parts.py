@@ -51,8 +51,7 @@ def frequencies(key, weights, r, T, whole=True):
         fast, slow = key("rope.scaling.yarn_beta_fast", 32.0), key("rope.scaling.yarn_beta_slow", 1.0)
         ramp = yarn_ramp(base, r, original, fast, slow, key("rope.scaling.yarn_truncate", whole))
         f = f * (1 - ramp) + f / factor * ramp
-        # Peng et al., eq. 22, unless it is said, by our reader of folders or by llama.cpp's converter.
-        said = key("rope.scaling.attention_factor", key("rope.scaling.yarn_attn_factor", None))
+        said = key("rope.scaling.yarn_attn_factor", None)  # as llama.cpp's converter has it; else Peng et al., eq. 22
         m *= 0.1 * np.log(max(factor, 1)) + 1 if said is None else said
     return f, m
 
