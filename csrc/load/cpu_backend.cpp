@@ -22,14 +22,15 @@ class CpuBackend : public Backend {
   std::string name() const override { return "cpu"; }
 
   void* allocate(size_t bytes) override {
-    // Large blocks sit on huge pages where the system has them: weights are streamed once a token.
-    size_t alignment = bytes >= kHugePage ? kHugePage : 64;
-    size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-    void* memory = std::aligned_alloc(alignment, std::max(rounded, alignment));
+    // Large blocks sit on huge pages where the system has them: weights are streamed once a token. What is left at the
+    // end of a block does not, or every weight would cost half a huge page more than it holds.
+    const size_t alignment = bytes >= kHugePage ? kHugePage : 64, rounded = (bytes + 63) / 64 * 64;
+    void* memory = nullptr;
+    if (posix_memalign(&memory, alignment, std::max<size_t>(rounded, 64))) memory = nullptr;
     if (!memory)
       throw Error("OutOfMemoryError", "the operating system refused " + std::to_string(bytes) + " bytes", "",
                   {{"bytes", static_cast<uint64_t>(bytes)}});
-    if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
+    if (alignment == kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
     return memory;
   }
   void release(void* memory, size_t) override { std::free(memory); }
