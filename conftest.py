@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import pytest
 
 ROOT = Path(__file__).parent
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+
+# A shell starts what runs in its background with Ctrl-C ignored, and tests interrupt themselves and their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -235,6 +235,10 @@ def _plain(a: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(a.astype(np.int32) if a.dtype.kind == "i" else a)
 
 
+def _cached(model: Model) -> set[str]:
+    return {s.name for s in model.graph if s.cache}
+
+
 def _worse(together: Iterator[Row], alone: Iterator[Row], last: int) -> Iterator[Row]:
     """Of a stage's rows for all tokens together and for the last one alone, as when text is generated, the first; or
     the second where only that is wrong. Kernels have other paths for one token."""
@@ -315,7 +319,8 @@ def compare(
         else:
             isolate = functools.partial(_isolate_numpy, reference=_numpy(a, arrays[0]))
         rows = isolate(trace)
-        if len(arrays[0]) > 1 and not a._active.now():
+        same_rows = not isinstance(b, Model) or _cached(a) == _cached(b)  # those that the last token looks back on
+        if len(arrays[0]) > 1 and not a._active.now() and same_rows:
             alone = _Trace(a, arrays[0][-1:], arrays[0][:-1])
             rows = _worse(rows, isolate(alone), len(arrays[0]) - 1)
     done = []
