@@ -105,6 +105,9 @@ def kl(
     >>> result.difference, result.kl, result.same_top, result.within
     (0.0, 0.0, 1.0, True)
     """
+    for side in (a, b):
+        if not isinstance(side, Model):
+            raise ArgumentError(f"kl compares two models, got {side!r}", hint="ct.load(path) makes one")
     if a.graph.V != b.graph.V:
         raise ArgumentError(f"{a.name} has {a.graph.V} words and {b.name} {b.graph.V}, expected the same vocabulary")
     if not isinstance(limit, int | float) or isinstance(limit, bool) or not 0 <= limit < math.inf:

@@ -86,6 +86,8 @@ def test_windows_begin_anew(pair, ids):
 
 def test_refusals(pair, ids):
     a, b = pair
+    with pytest.raises(ArgumentError, match="kl compares two models, got 'a.gguf'"):
+        ct.kl("a.gguf", a, ids)
     with pytest.raises(ArgumentError, match="no token is predicted"):
         ct.kl(a, b, ids[:1])
     with pytest.raises(ArgumentError, match="window is 1, expected 2 to 512"):
