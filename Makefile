@@ -26,7 +26,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.package $(VENV)/.smollm2  ## run a real model (SmolLM2-135M, 98 MB) and see inside it
-	@$(py) -m cutaway.cli demo
+	@$(py) -m cutaway demo
 
 test: $(VENV)/.test $(VENV)/.smollm2  ## every fast CPU test, against the installed package
 	CUTAWAY_TEST_PACKAGE=$(VENV) $(py) -m pytest -m "$(MARK)" $(ARGS)

@@ -74,7 +74,7 @@ def test_misaligned_copies_are_misaligned():
 
 
 def test_the_forced_target_really_ran(request):
-    target = request.config.getoption("--target")
+    target = request.config.getoption("--cutaway-target")
     _core.run_op("rms_norm", [X], [np.ones(33, np.float32)], {"eps": 1e-5})
     assert _core.last_kernel() == f"rms_norm/{target or _core.default_target()}"
     if target:

@@ -1,6 +1,6 @@
 """What tests of kernels need: agreement counted in units of rounding, and one check that asks a kernel everything.
 
-Also a pytest plugin (`pytest -p cutaway.testing --target avx2` forces a CPU target). Importing it needs no pytest.
+Also a pytest plugin (`pytest -p cutaway.testing --cutaway-target avx2` forces a CPU target). Importing it needs no pytest.
 """
 
 from __future__ import annotations
@@ -174,9 +174,11 @@ def non_finite_rows(width: int, seed: int = 0) -> Iterator[tuple[str, np.ndarray
 
 
 def pytest_addoption(parser: Any) -> None:
-    parser.addoption("--target", default=None, help="run every kernel on this CPU target: scalar, avx2, avx512, ...")
+    parser.addoption(
+        "--cutaway-target", default=None, help="run every kernel on this CPU target: scalar, avx2, avx512, ..."
+    )
 
 
 def pytest_configure(config: Any) -> None:
-    if target := config.getoption("--target"):
+    if target := config.getoption("--cutaway-target"):
         os.environ["CUTAWAY_TARGET"] = target

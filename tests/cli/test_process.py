@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "cutaway.cli"]
+COMMAND = [sys.executable, "-m", "cutaway"]
 
 
 def test_output_streams_and_a_reader_that_leaves_is_no_error():
@@ -48,7 +48,7 @@ def test_progress_goes_to_standard_error_and_only_when_asked_for():
 
 def shell(line, **env):
     """Runs a line of bash; `cutaway` is the command."""
-    line = f'cutaway() {{ "{sys.executable}" -m cutaway.cli "$@"; }}; {line}'
+    line = f'cutaway() {{ "{sys.executable}" -m cutaway "$@"; }}; {line}'
     return subprocess.run(["bash", "-c", line], capture_output=True, env=os.environ | env, timeout=60)
 
 
