@@ -1,6 +1,6 @@
 """What tests of kernels need: agreement counted in units of rounding, and one check that asks a kernel everything.
 
-Also a pytest plugin (`pytest -p cutaway.testing --cutaway-target avx2` forces a CPU target). Importing it needs no pytest.
+Also a pytest plugin: `--cutaway-target avx2` forces a CPU target. Importing it needs no pytest.
 """
 
 from __future__ import annotations
