@@ -7,8 +7,6 @@ namespace {
 
 constexpr const char* kTap = "@act_q8";
 
-bool is_product(const Stage& stage) { return stage.op == "matmul" || stage.op == "experts_matmul"; }
-
 struct Fuser {
   const Graph& graph;
   const FuseOptions& options;
@@ -162,6 +160,8 @@ struct Fuser {
 };
 
 }  // namespace
+
+bool is_product(const Stage& stage) { return stage.op == "matmul" || stage.op == "experts_matmul"; }
 
 Plan make_plan(const Graph& graph, const FuseOptions& options) { return Fuser(graph, options).run(); }
 

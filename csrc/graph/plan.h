@@ -50,6 +50,9 @@ struct Plan {
   }
 };
 
+// Whether the stage multiplies with a weight, and so may read rounded activations.
+bool is_product(const Stage& stage);
+
 // What fuse() may assume.
 struct FuseOptions {
   std::function<bool(const WeightRef&)> takes_q8;  // products with this weight read rounded activations

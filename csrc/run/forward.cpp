@@ -172,7 +172,7 @@ bool Forward::run_stage(int i, bool last, size_t step) {
   std::vector<std::string> reads = s.reads;
   // A product reads the rounded blocks that the step in front of it made.
   for (const std::string& read : plan.steps[step].reads)
-    if ((s.op == "matmul" || s.op == "experts_matmul") && read.find('@') != std::string::npos) reads[0] = read;
+    if (is_product(s) && read.find('@') != std::string::npos) reads[0] = read;
   const char* target = call(*find_op(s.op), s.name, reads, s.weights, s.attributes, !last, step);
   record(s.name, *find_op(s.op), target, reads, s.weights, s.attributes, {i});
   return settle(s.name, *find_op(s.op), target, !last, step);
