@@ -16,6 +16,7 @@
 #include "load/backend.h"
 #include "load/cuda_library.h"
 #include "op.h"
+#include "peaks.h"
 #include "quantize_q8/quantize_q8.h"
 
 namespace py = pybind11;
@@ -343,6 +344,20 @@ void bind_kernels(py::module_& m) {
   m.def("run_op", run_op, py::arg("name"), py::arg("reads"), py::arg("weights"), py::arg("attributes"),
         py::arg("target") = "", py::arg("threads") = 1, py::arg("guard") = false,
         "Runs one kernel on arrays. guard: the output lies unaligned between guard bytes, and every write is checked.");
+  m.def(
+      "measure_peaks",
+      [](const std::string& target, int threads, const py::array_t<float, py::array::c_style>& buffer, int runs) {
+        Pool pool(threads ? threads : machine().cores);
+        Peaks peaks;
+        {
+          py::gil_scoped_release release;
+          peaks = measure_peaks(pool, resolve_target(target), buffer.data(), buffer.size() / 16, runs);
+        }
+        return py::dict(py::arg("gbs") = peaks.gbs, py::arg("int8") = peaks.int8, py::arg("float32") = peaks.float32,
+                        py::arg("threads") = pool.threads());
+      },
+      py::arg("target"), py::arg("threads"), py::arg("buffer"), py::arg("runs"),
+      "What simple loops reach: 1e9 bytes read a second, operations a second on 8-bit codes and on floats.");
   m.def("cuda_devices", list_cuda_devices,
         "devices: name, compute capability, bytes of each; reason: why there is none.");
   m.def("cuda_targets", cuda_targets, py::arg("name"), "Targets of an op's CUDA kernels, where there is a device.");

@@ -127,7 +127,8 @@ py::dict to_python(Capture&& c) {
 py::dict to_python(const Executed& e) {
   return py::dict(py::arg("stage") = e.writes, py::arg("op") = e.op, py::arg("target") = e.target,
                   py::arg("reads") = e.reads, py::arg("weights") = to_list(e.weights),
-                  py::arg("attributes") = to_python(e.attributes), py::arg("covers") = e.covers);
+                  py::arg("attributes") = to_python(e.attributes), py::arg("covers") = e.covers,
+                  py::arg("seconds") = e.seconds);
 }
 
 // A session that one thread at a time may use, and that may be closed.

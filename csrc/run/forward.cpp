@@ -161,7 +161,8 @@ void Forward::record(const std::string& writes, const Op& op, const char* target
                      const std::vector<WeightRef>& weights, const Attributes& attributes,
                      const std::vector<int>& covers) {
   if (!recording) return;
-  Executed e{writes, op.name, target, reads, weights, attributes, {}};
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+  Executed e{writes, op.name, target, reads, weights, attributes, {}, took.count()};
   for (int i : covers) e.covers.push_back(stage(i).name);
   result.executed.push_back(std::move(e));
 }
@@ -173,6 +174,7 @@ bool Forward::run_stage(int i, bool last, size_t step) {
   // A product reads the rounded blocks that the step in front of it made.
   for (const std::string& read : plan.steps[step].reads)
     if (is_product(s) && read.find('@') != std::string::npos) reads[0] = read;
+  started = std::chrono::steady_clock::now();
   const char* target = call(*find_op(s.op), s.name, reads, s.weights, s.attributes, !last, step);
   record(s.name, *find_op(s.op), target, reads, s.weights, s.attributes, {i});
   return settle(s.name, *find_op(s.op), target, !last, step);
@@ -199,6 +201,7 @@ void Forward::run_step(size_t index) {
   if (step.covers.size() > 1 && run_beside(step, index)) return;
   const bool same = plan.same.count(step.writes);
   if (same && in_head(index)) written_in_head.insert(step.writes);
+  started = std::chrono::steady_clock::now();
   const char* target = same ? backend.target_of(*step.op)
                             : call(*step.op, step.writes, step.reads, step.weights, step.attributes, false, index);
   record(step.writes, *step.op, target, step.reads, step.weights, step.attributes, step.covers);

@@ -118,6 +118,7 @@ struct Forward {
   void record(const std::string& writes, const Op& op, const char* target, const std::vector<std::string>& reads,
               const std::vector<WeightRef>& weights, const Attributes& attributes, const std::vector<int>& covers);
   bool recording = false;
+  std::chrono::steady_clock::time_point started;  // when the kernel that is recorded next was called
 
   // One stage of a chain with its own kernel.
   bool run_stage(int i, bool last, size_t step);

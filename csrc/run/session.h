@@ -36,6 +36,7 @@ struct Executed {
   std::vector<WeightRef> weights;
   Attributes attributes;
   std::vector<std::string> covers;
+  double seconds;
 };
 
 struct Request {

@@ -1,10 +1,8 @@
-"""This machine's measured memory peak, of which speeds are a share."""
+"""This machine's measured peaks, of which speeds are a share."""
 
 from __future__ import annotations
 
 import os
-import threading
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,18 @@ from cutaway import _core
 
 @dataclass(frozen=True)
 class Peak:
-    """The fastest that memory was read: gbs is 1e9 bytes a second."""
+    """The fastest that simple loops were: 1e9 bytes read a second; operations a second on 8-bit codes and on floats."""
 
     gbs: float
+    int8: float  # a product and its sum are two operations
+    float32: float
     threads: int
+    target: str  # whose instructions the loops use
     buffer_bytes: int
-    method: str
+
+    def seconds(self, nbytes: float, operations: float, codes: bool) -> float:
+        """The least that so much reading and computing takes here, whichever is slower; codes: 8-bit products."""
+        return max(nbytes / self.gbs / 1e9, operations / (self.int8 if codes else self.float32))
 
     def to_dict(self) -> dict[str, Any]:
         """Its fields as plain values."""
@@ -40,30 +44,14 @@ def last_level_cache() -> int:
     return max(found, default=32 << 20)
 
 
-def read_bandwidth(threads: int = 0, runs: int = 5) -> Peak:
-    """How fast `threads` threads together read eight last-level caches (256 MiB to 2 GiB): the best of runs.
+def measure_peak(threads: int = 0, target: str = "", runs: int = 5) -> Peak:
+    """The best of runs with `threads` threads together, by the loops of kernels/peaks_cpu.cpp; takes a second or two.
 
-    Each thread sums int64 in its own part with np.sum, which releases Python's lock and is limited by memory, not by
-    the additions. A kernel may reach a little more: this is one simple reader, not the hardware's own figure."""
-    threads = threads or _core.cores()
+    Memory is read in eight last-level caches (256 MiB to 2 GiB), so that hardly any of it comes from a cache."""
     nbytes = min(max(8 * last_level_cache(), 256 << 20), 2 << 30)
     available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     nbytes = max(64 << 20, min(nbytes, available // 2))
-    parts = np.array_split(np.ones(nbytes // 8, np.int64), threads)
-    best = float("inf")
-    for _ in range(runs + 1):  # the first wakes the pages and the clocks
-        gate = threading.Barrier(threads + 1)
-
-        def read(part: np.ndarray, gate: threading.Barrier = gate) -> None:
-            gate.wait()
-            part.sum()
-
-        workers = [threading.Thread(target=read, args=(part,)) for part in parts]
-        for worker in workers:
-            worker.start()
-        gate.wait()
-        started = time.perf_counter()
-        for worker in workers:
-            worker.join()
-        best = min(best, time.perf_counter() - started)
-    return Peak(nbytes / best / 1e9, threads, nbytes, "np.sum of int64, one part per thread")
+    whole = np.ones(nbytes // 4 + 16, np.float32)
+    first = -whole.ctypes.data % 64 // 4  # a line of the cache
+    found = _core.measure_peaks(target, threads, whole[first : first + nbytes // 4], runs)
+    return Peak(**found, target=target or _core.default_target(), buffer_bytes=nbytes)

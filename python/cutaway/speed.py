@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -12,22 +14,28 @@ import numpy as np
 from cutaway import names
 from cutaway.errors import ArgumentError, ForwardPassFailed, UnsupportedOperation
 from cutaway.model import Model
-from cutaway.roofline import Peak, read_bandwidth
+from cutaway.peer import LlamaCpp
+from cutaway.roofline import Peak, measure_peak
 from cutaway.session import Session
+from cutaway.stages import stage_times
 
 Times = tuple[float, list[float]]  # seconds of the prompt, of each new token
 
 
 def bytes_per_token(model: Model, past: float) -> dict[str, float]:
-    """Bytes that a new token reads: every weight once (of the embedding its row) and the cache of `past` tokens."""
+    """Bytes that a new token reads: every weight once (of the embedding its row, of experts those that a token goes to)
+    and the cache of `past` tokens, or of a window's."""
     whole = {w.tensor for s in model.graph if s.op != "embed" for w in s.weights}
-    weights = 0.0
+    of_experts = {w.tensor for s in model.graph if s.op.startswith("experts_") for w in s.weights}
+    config, weights = model._live().config, 0.0
     for w in model._live().weights():
         ref = w["weight"]
-        weights += w["bytes"] if ref["tensor"] in whole else w["bytes"] / max(1, ref["rows"])
+        part = config["experts_used"] / config["experts"] if ref["tensor"] in of_experts else 1.0
+        weights += w["bytes"] * (part if ref["tensor"] in whole else 1 / max(1, ref["rows"]))
     c = model.cfg
-    row = 2 * c.n_layers * c.n_key_value_heads * c.d_head * (2 if model.kv == "f16" else 4)
-    return {"weights": weights, "cache": row * past, "all": weights + row * past}
+    row = 2 * c.n_key_value_heads * c.d_head * (2 if model.kv == "f16" else 4)
+    cache = float(sum(row * min(past, config["window"] if windowed else past) for windowed in config["windowed"]))
+    return {"weights": weights, "cache": cache, "all": weights + cache}
 
 
 def _ours(model: Model, prompt: np.ndarray, new: np.ndarray, watch: list[str] | None = None) -> Times:
@@ -42,49 +50,37 @@ def _ours(model: Model, prompt: np.ndarray, new: np.ndarray, watch: list[str] | 
     return prefill, seconds
 
 
-class LlamaCpp:
-    """The same file in llama.cpp (package llama-cpp-python), by its C calls, so that Python's share is like ours."""
-
-    def __init__(self, path: str, n_ctx: int, threads: int) -> None:
-        import llama_cpp
-
-        self.lib: Any = llama_cpp
-        self.version: str = llama_cpp.__version__
-        self.llm = llama_cpp.Llama(
-            path, n_ctx=n_ctx, n_threads=threads, n_threads_batch=threads, n_gpu_layers=0, verbose=False
-        )
-
-    def _decode(self, ids: np.ndarray) -> None:
-        tokens = (self.lib.llama_token * len(ids))(*ids.tolist())
-        if code := self.lib.llama_decode(self.llm.ctx, self.lib.llama_batch_get_one(tokens, len(ids))):
-            raise ForwardPassFailed(f"llama_decode returned {code} for {len(ids)} tokens")
-        self.lib.llama_get_logits(self.llm.ctx)  # waits for them
-
-    def times(self, prompt: np.ndarray, new: np.ndarray) -> Times:
-        """One run from an empty cache: int32 ids [T] of the prompt at once, then those of `new` one by one."""
-        self.lib.llama_memory_clear(self.lib.llama_get_memory(self.llm.ctx), True)
-        started = time.perf_counter()
-        for at in range(0, len(prompt), 512):  # its n_batch
-            self._decode(prompt[at : at + 512])
-        prefill, seconds = time.perf_counter() - started, []
-        for i in range(len(new)):
-            started = time.perf_counter()
-            self._decode(new[i : i + 1])
-            seconds.append(time.perf_counter() - started)
-        return prefill, seconds
+def take_turns(
+    sides: dict[str, Callable[[], Any]], runs: int, progress: Callable[[str], None] = lambda text: None
+) -> dict[str, list[Any]]:
+    """What each side gives in `runs` runs after a warm-up. A busy machine slows all of them."""
+    taken: dict[str, list[Any]] = {name: [] for name in sides}
+    for run in range(runs + 1):
+        for name, side in sides.items():
+            progress(f"{'warm-up' if not run else f'run {run} of {runs}'}: {name}")
+            result = side()
+            if run:
+                taken[name].append(result)
+    return taken
 
 
 def _result(runs: list[Times], prompt: int, moved: float, peak: Peak) -> dict[str, Any]:
     prefill = statistics.median(t[0] for t in runs)
-    token = statistics.median(sum(t[1]) / len(t[1]) for t in runs)
-    speeds = [len(t[1]) / sum(t[1]) for t in runs]
+    token = statistics.median(statistics.median(t[1]) for t in runs)
     return {
         "prefill_tok_s": prompt / prefill,
         "decode_tok_s": 1 / token,
-        "decode_tok_s_runs": speeds,
+        "prefill_tok_s_runs": [prompt / t[0] for t in runs],
+        "decode_tok_s_runs": [1 / statistics.median(t[1]) for t in runs],
         "gbs": moved / token / 1e9,
         "share": moved / token / 1e9 / peak.gbs,
     }
+
+
+def _middle(peaks: list[Peak]) -> Peak:
+    """Each figure's median."""
+    middle = {k: statistics.median(getattr(p, k) for p in peaks) for k in ("gbs", "int8", "float32")}
+    return Peak(**(peaks[0].to_dict() | middle))
 
 
 def measure(
@@ -95,16 +91,21 @@ def measure(
     runs: int = 5,
     hooks: Any = None,
     peers: bool = True,
-    peak: Peak | None = None,
+    peer_python: str = sys.executable,
+    stages: bool = True,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Medians of `runs` runs after a warm-up; sides take turns, so that a busy machine slows all of them.
+    """Medians of `runs` runs after a warm-up; sides take turns, so that a busy machine slows all of them. The machine's
+    peaks are measured between them, since what memory gives changes too.
 
-    hooks  stages to watch, measured as a side of its own: a name, glob or list
-    peers  also run llama.cpp where llama_cpp can be imported; the reason where not is under "peer_absent"
+    hooks        stages to watch, measured as a side of its own: a name, glob or list
+    peers        also run llama.cpp, with and without flash attention; the reason where not is under "peer_absent"
+    peer_python  the interpreter that has llama_cpp
+    stages       also time each stage's kernels, in runs of their own
 
-    Keys: model, manifest, prompt, new, runs, peak, bytes_per_token, sides[name] (prefill_tok_s, decode_tok_s,
-    decode_tok_s_runs, gbs, share), watched, ratios, peer_absent. Speeds are tokens a second, gbs 1e9 bytes a second.
+    Keys: model, manifest, prompt, new, runs, peak, bytes_per_token, sides[name] (prefill_tok_s, decode_tok_s, both of
+    all runs, gbs, share), watched, ratios, peer_features, peer_absent, stages (prefill, decode: rows of StageTime, the
+    longest first). Speeds are tokens a second (decode by the median token of a run), gbs 1e9 bytes a second.
 
     Raises ArgumentError for counts below 1 or beyond n_ctx; UnsupportedOperation for a model on a CUDA device, whose
     memory peak nobody measures yet."""
@@ -119,32 +120,32 @@ def measure(
         raise ArgumentError(
             f"{prompt} + {new} tokens are more than n_ctx {model.n_ctx}", hint="load with a larger n_ctx"
         )
-    threads = model.manifest()["threads"]
-    progress("measuring the memory peak")
-    peak = peak or read_bandwidth(threads)
+    threads, target = model.manifest()["threads"], model.manifest()["target"]
     rng = np.random.default_rng(0)
     ids = rng.integers(0, model.cfg.d_vocab, prompt + new).astype(np.int32)
     first, rest = ids[:prompt], ids[prompt:]
-    sides: dict[str, Callable[[], Times]] = {"cutaway": lambda: _ours(model, first, rest)}
+    sides: dict[str, Callable[[], Any]] = {
+        "peak": lambda: measure_peak(threads, target, runs=1),
+        "cutaway": lambda: _ours(model, first, rest),
+    }
     watched: list[str] = []
     if hooks is not None:
         watched = names.select(model.graph, hooks)
         sides["cutaway, watched"] = lambda: _ours(model, first, rest, watched)
-    absent = "not asked for"
-    if peers:
-        try:
-            other = LlamaCpp(str(model.path), prompt + new, threads)
-            sides[f"llama.cpp ({other.version})"] = lambda: other.times(first, rest)
-            absent = ""
-        except (ImportError, ValueError, OSError, AttributeError) as error:
-            absent = f"{type(error).__name__}: {error}"
-    taken: dict[str, list[Times]] = {name: [] for name in sides}
-    for run in range(runs + 1):
-        for name, side in sides.items():
-            progress(f"{'warm-up' if not run else f'run {run} of {runs}'}: {name}")
-            times = side()
-            if run:
-                taken[name].append(times)
+    absent, features = "not asked for", ""
+    with ExitStack() as stack:
+        if peers:
+            progress("starting llama.cpp")
+            try:
+                other = LlamaCpp(str(model.path), prompt + new, threads, peer_python)
+                stack.callback(other.close)
+                version, features, absent = f"llama.cpp {other.version}", other.features, ""
+                sides[version] = lambda: other.times(first, rest, False)
+                sides[f"{version}, flash attention"] = lambda: other.times(first, rest, True)
+            except (ForwardPassFailed, OSError) as error:
+                absent = str(error)
+        taken = take_turns(sides, runs, progress)
+    peak = _middle(taken.pop("peak"))
     moved = bytes_per_token(model, prompt + (new - 1) / 2)
     found = {name: _result(t, prompt, moved["all"], peak) for name, t in taken.items()}
     ours = found["cutaway"]
@@ -153,6 +154,8 @@ def measure(
         for name, side in found.items()
         if name != "cutaway"
     }
+    if stages:
+        progress("timing stages")
     return {
         "model": model.name,
         "manifest": model.manifest(),
@@ -164,5 +167,9 @@ def measure(
         "sides": found,
         "watched": watched,
         "ratios": ratios,
+        "peer_features": features,
         "peer_absent": absent,
+        "stages": {k: [row.to_dict() for row in rows] for k, rows in stage_times(model, first, rest, peak).items()}
+        if stages
+        else {},
     }

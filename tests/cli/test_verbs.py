@@ -57,7 +57,8 @@ def documented(text: str) -> dict[str, set[str] | None]:
 def test_the_keys_are_those_that_help_names(verb, as_json, monkeypatch, tmp_path):
     from cutaway import roofline, speed
 
-    monkeypatch.setattr(speed, "read_bandwidth", lambda threads: roofline.Peak(10.0, 2, 1 << 20, "given"))
+    peak = roofline.Peak(10.0, 1e12, 1e11, 2, "given", 1 << 20)
+    monkeypatch.setattr(speed, "measure_peak", lambda threads, target, runs: peak)
     action = next(a for a in parser()._actions if a.dest == "verb")
     told = documented(" ".join(action.choices[verb].epilog.split()))
     if verb == "verify":
