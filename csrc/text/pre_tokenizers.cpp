@@ -59,11 +59,14 @@ const std::vector<PreTokenizer>& pre_tokenizers() {
 #define CL100K_BEGIN R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|)"
 #define CL100K_REST R"(| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"
 
-// Possessive quantifiers and \s*[\r\n] for \s*[\r\n]+ change nothing: what follows them can never take less.
+// Possessive quantifiers, \s*[\r\n] for \s*[\r\n]+ and a last \s for \s+ change nothing: what follows them can never
+// take less, and a blank that \s+(?!\S) leaves stands alone.
 constexpr KnownPattern known_patterns[] = {
     {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", Split::gpt2},
     {CONTRACTION "|" WORD_BEGIN R"(\p{L}+|\p{N}{1,3}|)" REST, Split::llama3},
     {CL100K_BEGIN R"(\p{N}{1,3})" CL100K_REST, Split::llama3},
+    {"'(?i:[sdmt]|ll|ve|re)|" WORD_BEGIN R"(\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s)",
+     Split::llama3},
     {CONTRACTION "|" WORD_BEGIN R"(\p{L}+|\p{N}|)" REST, Split::llama3_digit},
     {CL100K_BEGIN R"(\p{N})" CL100K_REST, Split::llama3_digit},
     {CONTRACTION "|" WORD_BEGIN R"(\p{L}+|\p{N}+|)" REST, Split::llama3_digits},
@@ -105,6 +108,17 @@ constexpr KnownPattern known_patterns[] = {
     {"[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+", Split::hangul_han},
 };
 
+// Some files have the line ends of a class as characters, most as \r and \n.
+std::string with_escapes(std::string_view regex) {
+  std::string out;
+  for (const char c : regex) {
+    if (c == '\r') out += "\\r";
+    else if (c == '\n') out += "\\n";
+    else out += c;
+  }
+  return out;
+}
+
 }  // namespace
 
 const PreTokenizer* find_pre_tokenizer(std::string_view name) {
@@ -126,9 +140,16 @@ std::string pre_tokenizer_names() {
 }
 
 const KnownPattern* find_pattern(std::string_view regex) {
+  const std::string wanted = with_escapes(regex);
   for (const KnownPattern& known : known_patterns)
-    if (known.regex == regex) return &known;
+    if (with_escapes(known.regex) == wanted) return &known;
   return nullptr;
+}
+
+std::string pattern_of(Split split) {
+  for (const KnownPattern& known : known_patterns)
+    if (known.split == split) return known.regex;
+  return "";
 }
 
 bool covers(Split split) { return split < Split::deepseek3; }

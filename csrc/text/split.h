@@ -49,13 +49,15 @@ const PreTokenizer* find_pre_tokenizer(std::string_view name);
 const PreTokenizer* find_pre_tokenizer(const Splits& splits, bool ignore_merges);
 std::string pre_tokenizer_names();  // for messages: "gpt-2, smollm, ..."
 
-// The split that a regular expression of a tokenizer.json means, by its exact text. `covers`: it leaves no character
+// The split that a regular expression of a tokenizer.json means, by its exact text, in which a line end may be spelt
+// \n or stand as it is. `covers`: it leaves no character
 // out. Null: unknown.
 struct KnownPattern {
   const char* regex;
   Split split;
 };
 const KnownPattern* find_pattern(std::string_view regex);
+std::string pattern_of(Split split);  // the first of them
 bool covers(Split split);
 
 // Bytes of the first piece of text[at..]; at < text.size(), and text is valid UTF-8 with a character beginning at `at`.

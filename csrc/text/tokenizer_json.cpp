@@ -1,5 +1,5 @@
-// A Tokenizer from a Hugging Face folder: tokenizer.json, whose nodes must all be known, and the files beside it that
-// say which tokens begin and end a text.
+// A Tokenizer from a Hugging Face folder: tokenizer.json, whose nodes must all be known, or what came before it
+// (vocab_merges.h), and the files beside it that say which tokens begin and end a text.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include "load/open.h"
 #include "text/nfc.h"
 #include "text/tokenizer.h"
+#include "text/vocab_merges.h"
 
 namespace cutaway {
 namespace {
@@ -56,14 +57,10 @@ class JsonTokenizer {
         t_(new Tokenizer) {}
 
   std::unique_ptr<Tokenizer> read() {
-    if (!exists(path_) && exists(in_folder("tokenizer.model")))
-      throw Error("UnsupportedModelError",
-                  printable(folder_, 400) + " has tokenizer.model and no tokenizer.json, which is what is read here",
-                  "AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes one", {{"path", folder_}});
-    const Json root = parse_json(read_whole(path_, json_bytes), path_, "TokenizerFormatError");
-    if (!root.object()) bad("expected an object at the top");
     const Json config = beside("tokenizer_config.json"), special_map = beside("special_tokens_map.json");
     const Json generation = beside("generation_config.json"), model = beside("config.json");
+    const Json root = read_root(config, model);
+    if (!root.object()) bad("expected an object at the top");
 
     t_->kind_ = "hf-json";
     t_->path_ = path_;
@@ -82,6 +79,20 @@ class JsonTokenizer {
   }
 
  private:
+  Json read_root(const Json& config, const Json& model) {
+    if (exists(path_)) return parse_json(read_whole(path_, json_bytes), path_, "TokenizerFormatError");
+    if (has_vocab_and_merges(folder_)) {
+      path_ = in_folder("vocab.json");
+      return read_vocab_and_merges(folder_, config, model);
+    }
+    if (exists(in_folder("tokenizer.model")))
+      throw Error("UnsupportedModelError",
+                  printable(folder_, 400) + " has tokenizer.model and no tokenizer.json, which is what is read here",
+                  "AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes one", {{"path", folder_}});
+    throw Error("ModelNotFoundError", printable(folder_, 400) + " has no tokenizer.json",
+                "download it into the same folder, or pass token ids instead of text", {{"path", path_}});
+  }
+
   std::string in_folder(const std::string& name) const {
     return folder_.empty() || folder_.back() == '/' ? folder_ + name : folder_ + "/" + name;
   }

@@ -178,7 +178,8 @@ def token_ids(ids: Any, vocab_size: int) -> Ids:
         ids = list(ids)
     if isinstance(ids, (str, bytes, bytearray, Mapping, AbstractSet)) or not isinstance(ids, Iterable):
         raise ArgumentError(
-            f"ids are a {type(ids).__name__}, expected a sequence of integers", hint="encode text first"
+            f"ids are a {type(ids).__name__}, expected a sequence of integers",
+            hint="chat_tokens(messages) gives those of messages" if isinstance(ids, Mapping) else "encode text first",
         )
     checked = []
     for index, value in enumerate(ids):

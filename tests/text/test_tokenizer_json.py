@@ -111,9 +111,11 @@ def test_other_spellings_of_the_same_patterns(folder):
     cl100k = (
         r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
     )
-    path = folder("llama3", {"pre_tokenizer.pretokenizers.0.pattern.Regex": cl100k})
-    assert Tokenizer(path).pre == "llama-bpe"
-    agree(path, 2000)
+    single = cl100k.replace("?+", "?").replace("++", "+").removesuffix("+")
+    for pattern in (cl100k, single, cl100k.replace(r"\r\n", "\r\n")):  # line ends as they are, as some files have them
+        path = folder("llama3", {"pre_tokenizer.pretokenizers.0.pattern.Regex": pattern})
+        assert Tokenizer(path).pre == "llama-bpe"
+        agree(path, 2000)
 
 
 METASPACE = {"type": "Metaspace", "replacement": "\u2581", "split": False}
@@ -288,6 +290,58 @@ def test_a_file_alone(folder):
     t = Tokenizer(path)
     assert t.add_bos and t.bos_id == 1015 and t.eos_id is None
     assert json.loads(path.read_bytes())["model"]["type"] == "BPE"
+
+
+# --- vocab.json and merges.txt ----------------------------------------------------------------------------------------
+
+
+def older(path, old=False):
+    """The folder's tokenizer.json taken apart into what stood there before it."""
+    root = json.loads((path / "tokenizer.json").read_bytes())
+    added = {token["content"]: token["id"] for token in root["added_tokens"]}
+    vocab = {text: id for text, id in root["model"]["vocab"].items() if text not in added}
+    (path / "vocab.json").write_text(json.dumps(vocab))
+    lines = [merge if isinstance(merge, str) else " ".join(merge) for merge in root["model"]["merges"]]
+    (path / "merges.txt").write_bytes("\r\n".join(["#version: 0.2", *lines, ""]).encode())
+    config = json.loads((path / "tokenizer_config.json").read_bytes())
+    config.pop("added_tokens_decoder", None)
+    if old:
+        (path / "added_tokens.json").write_text(json.dumps(added))
+    else:
+        config["added_tokens_decoder"] = {str(token.pop("id")): token for token in root["added_tokens"]}
+    return config
+
+
+@pytest.mark.parametrize("name", ["gpt2", "qwen2"])
+@pytest.mark.parametrize("old", [False, True])
+def test_vocab_and_merges(folder, name, old):
+    path = folder(name, **{"config.json": {"model_type": name}})
+    whole = Tokenizer(path)
+    config = older(path, old) | {"tokenizer_class": {"gpt2": "GPT2Tokenizer", "qwen2": "Qwen2TokenizerFast"}[name]}
+    (path / "tokenizer_config.json").write_text(json.dumps(config))
+    (path / "tokenizer.json").unlink()
+    t = Tokenizer(path)
+    assert (t.pre, t.vocab_size, t.end_ids, t.kind) == (whole.pre, whole.vocab_size, whole.end_ids, "hf-json")
+    rng = random.Random(7)
+    for _ in range(500):
+        text = random_text(rng, ["<|endoftext|>", "<|im_end|>"])
+        assert t.encode(text, parse_special=True).tolist() == whole.encode(text, parse_special=True).tolist()
+
+
+def test_vocab_and_merges_do_not_say_how_others_split(folder):
+    """SmolLM2 and Phi-4 name GPT-2's class and split otherwise."""
+    path = folder("gpt2", **{"config.json": {"model_type": "llama"}})
+    config = older(path)
+    (path / "tokenizer.json").unlink()
+    for named in ("GPT2Tokenizer", "Qwen2Tokenizer", "LlamaTokenizer", None):
+        (path / "tokenizer_config.json").write_text(json.dumps(config | {"tokenizer_class": named}))
+        with pytest.raises(
+            ct.errors.UnsupportedModelError, match="tokenizer_class is .*supported: GPT2Tokenizer of gpt2"
+        ):
+            Tokenizer(path)
+    (path / "config.json").unlink()
+    (path / "tokenizer_config.json").write_text(json.dumps(config | {"tokenizer_class": "GPT2Tokenizer"}))
+    assert Tokenizer(path).pre == "gpt-2"
 
 
 # --- there and back again ---------------------------------------------------------------------------------------------
