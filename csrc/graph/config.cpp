@@ -144,6 +144,10 @@ std::string supported() {
 }  // namespace
 
 Config read_config(const File& file) {
+  if (const std::string type = file.get_string("general.type", "model"); type != "model")
+    throw Error("UnsupportedModelError", file.parts[0] + ": general.type is \"" + printable(type) +
+                                             "\"; supported is a model: an adapter, a projector or an importance "
+                                             "matrix goes with one and is none");
   const Value* value = file.value("general.architecture");
   const std::string* arch = value && !value->is_array ? std::get_if<std::string>(&value->it) : nullptr;
   if (!arch || !find_architecture(*arch))

@@ -32,6 +32,10 @@ std::string some_gguf(const std::string& folder) {
 }
 
 [[noreturn]] void no_config(const std::string& folder) {
+  if (file_exists(folder + "/adapter_config.json"))
+    throw Error("UnsupportedModelError",
+                printable(folder, 400) + " holds an adapter (adapter_config.json), which changes a model and is none",
+                "merge it into its model first: model.merge_and_unload().save_pretrained(folder)", {{"path", folder}});
   const std::string gguf = some_gguf(folder);
   throw Error("ModelNotFoundError",
               printable(folder, 400) + " has no config.json" + (gguf.empty() ? "" : "; it has " + printable(gguf, 300)),

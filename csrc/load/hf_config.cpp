@@ -20,6 +20,7 @@ struct Kind {
 };
 constexpr Kind kinds[] = {{"gpt2", "gpt2", "GPT2LMHeadModel"},
                           {"llama", "llama", "LlamaForCausalLM"},
+                          {"llama", "llama", "LLaMAForCausalLM"},  // before transformers 4.28
                           {"qwen2", "qwen2", "Qwen2ForCausalLM"},
                           {"qwen3", "qwen3", "Qwen3ForCausalLM"},
                           {"phi3", "phi3", "Phi3ForCausalLM"},
@@ -31,7 +32,9 @@ std::string shown(auto value) { return std::to_string(value); }
 
 std::string names(const char* Kind::*which) {
   std::string out;
-  for (const Kind& kind : kinds) out += (out.empty() ? "" : ", ") + std::string(kind.*which);
+  const char* last = "";
+  for (const Kind& kind : kinds)
+    if (std::string_view(last) != kind.*which) out += (out.empty() ? "" : ", ") + std::string(last = kind.*which);
   return out;
 }
 
@@ -72,9 +75,13 @@ void check_flag(const HfObject& config, const std::string& key, bool only) {
 }
 
 void check_quantization(const HfObject& root, const std::string& arch) {
-  const HfObject quantised = root.object("quantization_config");
+  // MLX names no method, and gives its numbers under either word.
+  const HfObject mlx = root.object("quantization"), quantised = root.object("quantization_config");
+  if (mlx.json && !quantised.json)
+    root.unsupported("quantization", "mlx", "none, and mxfp4 in gpt-oss; convert the unquantised model");
   if (quantised.json) {
-    const std::string method = quantised.text("quant_method", "absent");
+    const bool bits_only = quantised.get("bits") && quantised.get("group_size");
+    const std::string method = quantised.text("quant_method", bits_only ? "absent, as in mlx" : "absent");
     if (method != "mxfp4" || arch != "gpt-oss")
       root.unsupported("quantization_config.quant_method", printable(method),
                        "none, and mxfp4 in gpt-oss; convert the unquantised model");

@@ -237,6 +237,12 @@ std::map<std::string, std::string> read_index(const std::string& path, const Lim
               " only, a pickle: refused, loading one runs code from it; supported is model.safetensors",
           "convert it to safetensors where you trust it: model.save_pretrained(folder, safe_serialization=True)",
           {{"path", folder}});
+  for (const char* other :
+       {"consolidated.00.pth", "consolidated.safetensors", "tf_model.h5", "flax_model.msgpack", "model.onnx"})
+    if (has(other))
+      throw Error("UnsupportedModelError",
+                  printable(folder, 400) + " has its weights in " + other + " only; supported is model.safetensors",
+                  "download the model in transformers' form, or convert it", {{"path", folder}});
   throw Error("ModelNotFoundError",
               printable(folder, 400) + " has neither model.safetensors nor model.safetensors.index.json",
               "download the weights into the same folder", {{"path", folder}});

@@ -293,6 +293,10 @@ def test_names_without_a_prefix(tmp_path, tiny):
     assert len(_core.open_model(write(tmp_path / "n", weights=safetensors(stored))).tensors) == len(SHAPES)
 
 
+def test_the_first_name_of_llama(tmp_path):
+    assert _core.open_model(write(tmp_path / "m", architectures=["LLaMAForCausalLM"])).tensors
+
+
 def test_the_head(tmp_path):
     weights = arrays() | {"lm_head.weight": np.ones((5, 4), np.float32)}
     names = lambda **changes: [
@@ -326,6 +330,8 @@ def test_biases_where_the_config_says_so(tmp_path):
     "changes, kind, words",
     [
         ({"model_type": "mistral"}, UnsupportedModelError, 'model_type is "mistral"; supported: gpt2, llama, qwen2'),
+        ({"quantization": {"bits": 4, "group_size": 64}}, UnsupportedModelError, 'quantization is "mlx"'),
+        ({"quantization_config": {"bits": 4, "group_size": 64}}, UnsupportedModelError, "absent, as in mlx"),
         ({"model_type": "mixtral\x1b[2J"}, UnsupportedModelError, "mixtral"),
         ({"model_type": None, "architectures": ["BloomForCausalLM"]}, UnsupportedModelError, "BloomForCausalLM"),
         ({"model_type": None, "architectures": None}, UnsupportedModelError, "architectures"),

@@ -336,6 +336,21 @@ def test_pickled_weights_only(tmp_path, old):
     assert "convert it to safetensors" in caught.value.hint
 
 
+@pytest.mark.parametrize("other", ["consolidated.00.pth", "tf_model.h5", "model.onnx"])
+def test_weights_of_other_programs_only(tmp_path, other):
+    folder = write(tmp_path / "m")
+    (folder / "model.safetensors").rename(folder / other)
+    with pytest.raises(UnsupportedModelError, match=f"{other} only; supported is model.safetensors"):
+        _core.open_model(folder)
+
+
+def test_an_adapter(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(UnsupportedModelError, match="holds an adapter") as caught:
+        _core.open_model(tmp_path)
+    assert "merge_and_unload" in caught.value.hint
+
+
 def test_no_weights(tmp_path):
     folder = write(tmp_path / "m")
     (folder / "model.safetensors").unlink()

@@ -48,6 +48,13 @@ def test_g29_architecture(parts, tmp_path, value):
     assert len(error.value.message) < 1000
 
 
+@pytest.mark.parametrize("kind", ["adapter", "mmproj", "imatrix"])
+def test_what_goes_with_a_model(parts, tmp_path, kind):
+    parts.metadata["general.type"] = ("string", kind)
+    with pytest.raises(ct.errors.UnsupportedModelError, match=f'general.type is "{kind}"; supported is a model'):
+        ct.load(parts.write(tmp_path / "bad.gguf"))
+
+
 @pytest.mark.parametrize(
     "key, value",
     [
