@@ -50,7 +50,9 @@ def render_chat(
 ) -> str:
     """The text that the template makes of the messages.
 
-    messages      dicts with "role" and "content", and whatever else the template reads; plain data only
+    messages      dicts with "role" and "content", and whatever else the template reads; plain data only. Reasoning
+                  under any of its names, "reasoning_content", "thinking" or "reasoning", goes by the first two, as in
+                  transformers
     now           what strftime_now() shows; None: the present
     variables     more names for the template
     seconds, source_bytes, input_bytes, output_bytes, memory_bytes
@@ -68,7 +70,7 @@ def render_chat(
         )
     values = {
         **(variables or {}),
-        "messages": messages,
+        "messages": [_with_reasoning(message) for message in messages],
         "tools": tools,
         "documents": documents,
         "add_generation_prompt": add_generation_prompt,
@@ -98,6 +100,13 @@ def render_chat(
     if "text" in answer:
         return answer["text"]
     raise TemplateError(answer["error"], hint=answer.get("hint", "pass a template of your own"))
+
+
+def _with_reasoning(message: Any) -> Any:
+    if not isinstance(message, Mapping):
+        return message
+    said = [message[key] for key in ("reasoning_content", "thinking", "reasoning") if message.get(key) is not None]
+    return {"thinking": said[0], **message, "reasoning_content": said[0]} if said else message
 
 
 def _run(request: dict[str, Any]) -> dict[str, str]:

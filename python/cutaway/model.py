@@ -454,6 +454,7 @@ class Model:
         session: one that holds the prompt's first tokens, which are not run again, and that goes on; default a new one.
 
         temperature 0 takes the likeliest token, of equal ones the lowest id. The same arguments give the same bits.
+        A file without a tokenizer that we read goes on from ids alone: without text, and up to stop_ids or the count.
         Raises ContextLengthExceeded before anything runs when prompt and max_new_tokens do not fit n_ctx."""
         sampling = {
             "temperature": temperature,

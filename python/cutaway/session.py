@@ -12,13 +12,21 @@ import numpy as np
 
 from cutaway import _core
 from cutaway.cache import ActivationCache, assemble
-from cutaway.errors import ArgumentError, ContextLengthExceeded, SessionBusyError, SessionClosedError
+from cutaway.errors import (
+    ArgumentError,
+    ContextLengthExceeded,
+    ModelNotFoundError,
+    SessionBusyError,
+    SessionClosedError,
+    UnsupportedModelError,
+)
 from cutaway.hooks import Hook, HookRunner
 from cutaway.kernels.quantize_q8 import quantize_q8
 from cutaway.plan import check_call, check_session
 
 if TYPE_CHECKING:
     from cutaway.model import Model
+    from cutaway.text import Tokenizer
 
 
 @dataclass
@@ -237,15 +245,28 @@ def stream(
             hint="capture it with run_with_cache",
         )
     # Options that only a row of logits shows to be wrong (an id to bias, a count of logprobs) fail here, not later.
-    vocabulary = min(model.tokenizer.vocab_size, model.graph.V)  # rows past the tokenizer's ids are padding
+    tokenizer = model.tokenizer if stop else _tokenizer_or_none(model)
+    # Rows past the tokenizer's ids are padding.
+    vocabulary = min(tokenizer.vocab_size, model.graph.V) if tokenizer else model.graph.V
     blank, history = np.zeros(model.graph.V, np.float32), prompt.tolist()
     sampler.sample(blank, history, position=len(history), valid_vocab=vocabulary, logprobs=logprobs)
     matcher = _core.StopMatcher(stop) if stop else None
-    return _steps(model, prompt, wanted, sampler, vocabulary, matcher, stop_ids, logprobs, watch, collect, session)
+    return _steps(
+        model, tokenizer, prompt, wanted, sampler, vocabulary, matcher, stop_ids, logprobs, watch, collect, session
+    )
+
+
+def _tokenizer_or_none(model: Model) -> Tokenizer | None:
+    """None where the file has none that we read: its ids go on, as ids without text, until they are enough."""
+    try:
+        return model.tokenizer
+    except (ModelNotFoundError, UnsupportedModelError):
+        return None
 
 
 def _steps(
     model: Model,
+    tokenizer: Tokenizer | None,
     prompt: np.ndarray,
     wanted: int,
     sampler: Any,
@@ -257,8 +278,8 @@ def _steps(
     collect: dict[str, Any],
     used: Session | None,
 ) -> Iterator[Step]:
-    pieces, text = _core.PieceStream(model.tokenizer._core, False, False), _core.Utf8Stream()
-    ends = set(model.tokenizer.end_ids)
+    pieces, text = tokenizer and _core.PieceStream(tokenizer._core, False, False), _core.Utf8Stream()
+    ends = set(tokenizer.end_ids) if tokenizer else set()
     history = prompt.tolist()
     collect.update(prompt_ids=prompt.tolist(), started=perf_counter())
     if used is None:
@@ -275,7 +296,7 @@ def _steps(
                 out.logits[-1], history, position=len(history), valid_vocab=vocabulary, logprobs=logprobs
             )
             history.append(id_)
-            raw = pieces.push(id_)
+            raw = pieces.push(id_) if pieces else b""
             reason = (
                 "stop" if id_ in stop_ids else "eos" if id_ in ends else "length" if position + 1 == wanted else None
             )

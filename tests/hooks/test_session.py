@@ -11,6 +11,7 @@ from cutaway.errors import (
     ArgumentError,
     ContextLengthExceeded,
     InvalidTokenId,
+    ModelNotFoundError,
     ModelNotLoaded,
     SessionBusyError,
     SessionClosedError,
@@ -300,6 +301,22 @@ def test_a_device_that_is_not_there_is_never_replaced(tiny, device):
 def test_options_of_generate_that_mean_nothing_are_refused_before_anything_runs(model, options):
     with pytest.raises((ArgumentError, InvalidTokenId, ContextLengthExceeded)):
         model("llama").stream(TEXT, **{"max_new_tokens": 3, **options})
+
+
+def test_ids_are_enough_where_there_is_no_tokenizer(model, data):
+    m = ct.load(data / "tiny/llama/hf")
+    with pytest.raises(ModelNotFoundError, match="has no tokenizer.json") as caught:
+        m.generate(TEXT)
+    assert "token ids" in caught.value.hint
+    ids = model("llama").to_tokens(TEXT)
+    g = m.generate(ids, max_new_tokens=5)
+    assert (g.ids, g.text, g.stop) == (model("llama").generate(ids, max_new_tokens=5).ids, "", "length")
+    assert m.generate(ids, max_new_tokens=5, stop_ids=[g.ids[1]]).stop == "stop"
+    with pytest.raises(ModelNotFoundError):
+        m.generate(ids, stop="a")
+    with pytest.raises(ArgumentError, match="ids are a dict") as caught:
+        m.generate([{"role": "user", "content": "hi"}])
+    assert "chat_tokens" in caught.value.hint
 
 
 def test_options_of_generate_at_their_edges(model):

@@ -47,6 +47,15 @@ def test_templates_render_as_their_authors_expect(template, text):
     assert got == text
 
 
+@pytest.mark.parametrize("name", ["reasoning_content", "thinking", "reasoning"])
+def test_reasoning_by_any_of_its_names(name):
+    """gpt-oss's template reads "thinking", Qwen3's "reasoning_content"; transformers 5 fills in both."""
+    said = [{"role": "assistant", "content": "b", name: "a"}]
+    template = "{{ messages[0].thinking }}{{ messages[0].reasoning_content }}{{ messages[0].content }}"
+    assert render_chat(template, said) == "aab" and said == [{"role": "assistant", "content": "b", name: "a"}]
+    assert render_chat("{{ messages[0].keys() | list }}", HELLO) == "['role', 'content']"
+
+
 @pytest.mark.parametrize(
     "template, says",
     [
