@@ -20,11 +20,6 @@ constexpr uint64_t json_bytes = uint64_t{1} << 28, template_bytes = uint64_t{1} 
 constexpr int64_t most_tokens = 4194304, most_context = 16777216;
 constexpr std::string_view lower_bar = "\xE2\x96\x81";  // U+2581
 
-bool exists(const std::string& path) {
-  struct stat s;
-  return stat(path.c_str(), &s) == 0;
-}
-
 bool is_folder(const std::string& path) {
   struct stat s;
   return stat(path.c_str(), &s) == 0 && S_ISDIR(s.st_mode);
@@ -80,17 +75,9 @@ class JsonTokenizer {
 
  private:
   Json read_root(const Json& config, const Json& model) {
-    if (exists(path_)) return parse_json(read_whole(path_, json_bytes), path_, "TokenizerFormatError");
-    if (has_vocab_and_merges(folder_)) {
-      path_ = in_folder("vocab.json");
-      return read_vocab_and_merges(folder_, config, model);
-    }
-    if (exists(in_folder("tokenizer.model")))
-      throw Error("UnsupportedModelError",
-                  printable(folder_, 400) + " has tokenizer.model and no tokenizer.json, which is what is read here",
-                  "AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes one", {{"path", folder_}});
-    throw Error("ModelNotFoundError", printable(folder_, 400) + " has no tokenizer.json",
-                "download it into the same folder, or pass token ids instead of text", {{"path", path_}});
+    if (file_exists(path_)) return parse_json(read_whole(path_, json_bytes), path_, "TokenizerFormatError");
+    path_ = in_folder("vocab.json");
+    return read_vocab_and_merges(folder_, config, model);
   }
 
   std::string in_folder(const std::string& name) const {
@@ -99,7 +86,7 @@ class JsonTokenizer {
 
   Json beside(const std::string& name) const {
     const std::string path = in_folder(name);
-    return exists(path) ? parse_json(read_whole(path, json_bytes), path, "ConfigError") : Json();
+    return file_exists(path) ? parse_json(read_whole(path, json_bytes), path, "ConfigError") : Json();
   }
 
   [[noreturn]] void bad(const std::string& why) const { bad_tokenizer(path_, why); }
@@ -440,7 +427,8 @@ class JsonTokenizer {
     for (const Json* file : numbers) {
       const Json* value = child(file, name + "_token_id");
       if (value && value->array() && !value->array()->empty()) value = &(*value->array())[0];
-      if (value && value->integer()) return checked_id(*value->integer(), name + "_token_id", "ConfigError");
+      if (value && value->integer() && *value->integer() != -1)  // what LLaMA's first files say for none
+        return checked_id(*value->integer(), name + "_token_id", "ConfigError");
     }
     return -1;
   }
@@ -482,7 +470,7 @@ class JsonTokenizer {
 
   void read_chat_templates(const Json& config) {
     auto& templates = t_->chat_templates_;
-    if (const std::string path = in_folder("chat_template.jinja"); exists(path)) {
+    if (const std::string path = in_folder("chat_template.jinja"); file_exists(path)) {
       const std::string text = read_whole(path, template_bytes);
       if (find_invalid_utf8(text) != std::string_view::npos)
         throw Error("ConfigError", printable(path, 400) + " is not UTF-8", "", {{"path", path}});

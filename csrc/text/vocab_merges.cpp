@@ -1,7 +1,7 @@
 // What tokenizer.json would say, from the older files vocab.json and merges.txt.
 #include "text/vocab_merges.h"
 
-#include <sys/stat.h>
+#include <algorithm>
 
 #include "base/error.h"
 #include "load/open.h"
@@ -76,13 +76,21 @@ Json::Array added_tokens(const std::string& folder, const Json& config, const Js
   return out;
 }
 
-}  // namespace
-
-bool has_vocab_and_merges(const std::string& folder) {
-  return file_exists(folder + "/vocab.json") && file_exists(folder + "/merges.txt");
+void check_files(const std::string& folder) {
+  const auto has = [&](const char* name) { return file_exists(folder + "/" + name); };
+  if (has("vocab.json") && has("merges.txt")) return;
+  if (has("tokenizer.model"))
+    throw Error("UnsupportedModelError",
+                printable(folder, 400) + " has tokenizer.model and no tokenizer.json, which is what is read here",
+                "AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes one", {{"path", folder}});
+  throw Error("ModelNotFoundError", printable(folder, 400) + " has no tokenizer.json",
+              "download it into the same folder, or pass token ids instead of text", {{"path", folder}});
 }
 
+}  // namespace
+
 Json read_vocab_and_merges(const std::string& folder, const Json& config, const Json& model) {
+  check_files(folder);
   const bool qwen2 = is_qwen2(folder, config, model);
   const std::string path = folder + "/vocab.json";
   Json vocab = parse_json(read_whole(path, most_bytes), path, "TokenizerFormatError");

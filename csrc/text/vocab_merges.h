@@ -7,10 +7,9 @@
 
 namespace cutaway {
 
-bool has_vocab_and_merges(const std::string& folder);
-
 // The tokenizer.json that transformers would make of them. `config` is tokenizer_config.json, `model` config.json, null
-// where the folder has none. Raises UnsupportedModelError where the two do not say how text is split.
+// where the folder has none. Raises UnsupportedModelError where the two do not say how text is split, or where there is
+// only tokenizer.model; ModelNotFoundError where there is nothing.
 Json read_vocab_and_merges(const std::string& folder, const Json& config, const Json& model);
 
 }  // namespace cutaway

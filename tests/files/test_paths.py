@@ -65,6 +65,17 @@ def test_e001_names_the_nearest(tmp_path):
     assert "nearest" not in caught.value.details
 
 
+def test_a_name_of_hugging_face_is_not_downloaded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelNotFoundError, match="no folder Qwen/Qwen3-0.6B, and nothing is ever downloaded") as caught:
+        ct.load("Qwen/Qwen3-0.6B")
+    assert "--local-dir Qwen3-0.6B" in caught.value.hint
+    (tmp_path / "Qwen").mkdir()
+    for name in ("Qwen/Qwen3-0.6B", "models/x.gguf"):
+        with pytest.raises(ModelNotFoundError, match="No such file"):
+            ct.load(name)
+
+
 def test_f01_interrupted_download(tmp_path):
     data = (TINY / "llama/llama-F16.gguf").read_bytes()
     path = put(tmp_path, data[: len(data) // 2], "llama.gguf.part")

@@ -244,6 +244,8 @@ def test_ids_that_the_tokenizer_does_not_name_are_the_models(folder):
     special = {"eos_token": "<|im_end|>"}
     t = Tokenizer(folder("gpt2", config=config, **{"config.json": model, "special_tokens_map.json": special}))
     assert t.eos_id == 1014
+    t = Tokenizer(folder("gpt2", config=config, **{"config.json": {"pad_token_id": -1, "bos_token_id": 0}}))  # LLaMA's
+    assert t.bos_id == 0
 
 
 def test_every_end_of_generation(folder):
