@@ -16,13 +16,13 @@ Cached cached(const Call& call, const Tensor& tensor, const char* name) {
 }
 
 void check_queries(const Call& call, const Shape& q, const Shape& keys) {
-  check_shape(call, q.rank == 3, "q is " + q.str() + ", expected [T, H, E]");
-  check_shape(call, keys.rank == 3 && keys[2] == q[2],
+  CHECK_SHAPE(call, q.rank == 3, "q is " + q.str() + ", expected [T, H, E]");
+  CHECK_SHAPE(call, keys.rank == 3 && keys[2] == q[2],
               "keys is " + keys.str() + ", expected [S, G, E] with E = " + std::to_string(q[2]) + " as in q");
-  check_shape(call, keys[1] > 0 && q[1] % keys[1] == 0,
+  CHECK_SHAPE(call, keys[1] > 0 && q[1] % keys[1] == 0,
               "q has " + std::to_string(q[1]) + " heads and keys " + std::to_string(keys[1]) +
                   ", expected a multiple: each key head serves equally many query heads");
-  check_shape(call, keys[0] >= q[0],
+  CHECK_SHAPE(call, keys[0] >= q[0],
               "keys has " + std::to_string(keys[0]) + " positions, expected at least the " + std::to_string(q[0]) +
                   " of q, which are the last of them");
 }

@@ -39,6 +39,18 @@ const Op* find_op(std::string_view name) {
   return nullptr;
 }
 
+void Op::run(const Call& call, size_t kernel, Pool& pool) const {
+  alignas(64) std::byte args[kMostArgs];
+  bind(call, args);
+  const size_t scratch = scratch_bytes(args);
+  pool.parallel_for(units(args), [&](int64_t begin, int64_t end, int) {
+    std::byte* memory = scratch ? thread_scratch(scratch) : nullptr;
+    if (call.guarded && memory) poison_scratch(memory, scratch);
+    compute(args, kernel, begin, end, memory);
+    if (call.guarded && memory) check_scratch(call, memory, scratch);
+  });
+}
+
 size_t Op::pick(const std::string& target) const {
   // Targets from best to plainest, in the order of machine(): the first the op has at or below `target`.
   const auto& known = machine().targets;
@@ -69,14 +81,14 @@ float* floats(const Call& call, const Tensor& tensor, const char* name) {
 
 void check_sinks(const Call& call, int64_t H) {
   const Shape& sinks = call.weights[0].shape;
-  check_shape(call, sinks.elements() == H,
+  CHECK_SHAPE(call, sinks.elements() == H,
               "sinks is " + sinks.str() + ", expected one for each head: [H] = [" + std::to_string(H) + "]");
 }
 
 void check_indices(const Call& call, const Tensor& indices, int64_t T, int64_t X) {
   const Shape& shape = indices.shape;
   if (indices.format) throw Error("ArgumentError", std::string(call.who) + ": indices are not integers");
-  check_shape(call, shape.rank == 2 && shape[0] == T && shape[1] > 0,
+  CHECK_SHAPE(call, shape.rank == 2 && shape[0] == T && shape[1] > 0,
               "indices is " + shape.str() + ", expected [T, A] with T = " + std::to_string(T));
   for (int64_t i = 0; call.host && i < shape.elements(); ++i)
     if (indices.i32()[i] < 0 || indices.i32()[i] >= X)

@@ -51,6 +51,8 @@ struct Kernel {
   void (*run)(const Args& args, int64_t begin, int64_t end, std::byte* scratch);
 };
 
+constexpr size_t kMostArgs = 512;  // bytes of an argument struct
+
 struct Op {
   const char* name;
   std::vector<const char*> reads;       // argument names in order; a leading '?' marks an optional one
@@ -64,12 +66,16 @@ struct Op {
 
   // Raises ShapeError or ArgumentError; returns the natural shape of out. call.out is not looked at.
   Shape (*shape)(const Call& call);
-  // `kernel` is an index into targets. call.out holds as many elements as shape() says.
-  void (*run)(const Call& call, size_t kernel, Pool& pool);
-  // Checks as run does and makes the argument struct in `args`, for a kernel that is not in `targets`: a CUDA one.
+  // Checks the call, whose out holds as many elements as shape() says, and makes the argument struct in `args`,
+  // args_bytes long. What follows takes such a struct, and a kernel as an index into targets.
   void (*bind)(const Call& call, void* args);
   size_t args_bytes;
+  int64_t (*units)(const void* args);
+  size_t (*scratch_bytes)(const void* args);
+  void (*compute)(const void* args, size_t kernel, int64_t begin, int64_t end, std::byte* scratch);
 
+  // All of it: checks, and computes every unit.
+  void run(const Call& call, size_t kernel, Pool& pool) const;
   // The kernel that runs at `target` or, where the op has none of its own for it, below it.
   size_t pick(const std::string& target) const;
   // The kernel of exactly this target; raises UnsupportedOperation listing what the op has and the machine runs.
@@ -90,9 +96,11 @@ void check_scratch(const Call& call, const std::byte* scratch, size_t bytes);  /
   throw Error("ShapeError", std::string(call.who) + ": " + message);
 }
 
-inline void check_shape(const Call& call, bool holds, const std::string& message) {
-  if (!holds) shape_error(call, message);
-}
+// Raises ShapeError unless it holds. A macro, so that the message is only put together when it is needed.
+#define CHECK_SHAPE(call, holds, message)     \
+  do {                                        \
+    if (!(holds)) shape_error(call, message); \
+  } while (0)
 
 // Raises ShapeError unless `shape`, of the weight `name`, is one number for each channel of x.
 inline void check_channels(const Call& call, const char* name, const Shape& shape, const Shape& x) {
@@ -125,27 +133,32 @@ Op make_op(const char* name, std::vector<const char*> reads, std::vector<const c
   std::vector<const char*> targets;
   for (const auto& kernel : Kernels) targets.push_back(kernel.target);
   static constexpr auto checked = [](const Call& call) {
-    check_shape(call, call.out.shape.elements() == Args::shape(call).elements(),
-                "out is " + call.out.shape.str() + ", expected " + Args::shape(call).str());
+    const Shape expected = Args::shape(call);
+    CHECK_SHAPE(call, call.out.shape.elements() == expected.elements(),
+                "out is " + call.out.shape.str() + ", expected " + expected.str());
     return Args::bind(call);
   };
-  auto run = [](const Call& call, size_t kernel, Pool& pool) {
-    const Args args = checked(call);
-    size_t scratch = args.scratch_bytes();
-    pool.parallel_for(args.units(), [&](int64_t begin, int64_t end, int) {
-      std::byte* memory = scratch ? thread_scratch(scratch) : nullptr;
-      if (call.guarded && memory) poison_scratch(memory, scratch);
-      Kernels[kernel].run(args, begin, end, memory);
-      if (call.guarded && memory) check_scratch(call, memory, scratch);
-    });
-  };
-  static_assert(std::is_trivially_copyable_v<Args>, "a CUDA launch takes it by value");
+  static_assert(std::is_trivially_copyable_v<Args> && sizeof(Args) <= kMostArgs, "it is copied as bytes");
   auto bind = [](const Call& call, void* args) { new (args) Args(checked(call)); };
-  return Op{name, std::move(reads), std::move(weights), std::move(attributes), std::move(targets), per_sequence,
-            requires {Args::kIntegers;
-}
-, Args::shape, run, bind, sizeof(Args)
-};  // namespace cutaway
+  auto units = [](const void* args) { return static_cast<const Args*>(args)->units(); };
+  auto scratch_bytes = [](const void* args) { return static_cast<const Args*>(args)->scratch_bytes(); };
+  auto compute = [](const void* args, size_t kernel, int64_t begin, int64_t end, std::byte* scratch) {
+    Kernels[kernel].run(*static_cast<const Args*>(args), begin, end, scratch);
+  };
+  constexpr bool integers = requires { Args::kIntegers; };
+  return Op{name,
+            std::move(reads),
+            std::move(weights),
+            std::move(attributes),
+            std::move(targets),
+            per_sequence,
+            integers,
+            Args::shape,
+            bind,
+            sizeof(Args),
+            units,
+            scratch_bytes,
+            compute};
 }
 
 // A function that every CPU target has: declared once per target, listed once in the op's table.

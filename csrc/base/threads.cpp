@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -22,26 +23,47 @@
 namespace cutaway {
 namespace {
 
-// How long a worker spins before it sleeps: stages follow each other within microseconds, tokens within milliseconds.
-constexpr int kSpins = 4000;
+using Clock = std::chrono::steady_clock;
+
+// How long a worker spins before it sleeps: stages follow each other within microseconds, tokens within a millisecond.
+constexpr auto kSpin = std::chrono::microseconds(500);
+constexpr int kPausesPerLook = 64;  // between looks at the clock
 
 // Enough to even out threads of unequal speed, few enough that claiming costs nothing.
-constexpr int kChunksPerThread = 4;
+constexpr int64_t kChunksPerSlice = 4;
+
+// What a thread fetches of its share in the next job: a part of its L2.
+constexpr size_t kAhead = size_t{96} << 10, kLine = 64, kLinesPerSpin = 4;
+
+constexpr int kChunkBits = 16;
+uint64_t job_of(uint64_t word) { return word >> kChunkBits; }
+int64_t chunk_of(uint64_t word) { return static_cast<int64_t>(word & ((uint64_t{1} << kChunkBits) - 1)); }
+uint64_t word_of(uint64_t job, int64_t chunk) { return job << kChunkBits | static_cast<uint64_t>(chunk); }
 
 }  // namespace
 
-// A job is cut into chunks that threads claim one by one, the caller among them. A worker that the system has not woken
-// yet costs nothing: the others do its share. The ticket holds the job's number, its chunks and the next one to claim
-// in one word, so that a late worker can never claim from a job that is over.
+// A job's range is cut into one slice per thread and each slice into chunks. A thread claims the chunks of its own
+// slice and then those that others have left: the same thread reads the same weights every time, and one that the
+// system has not woken yet costs nothing. Words that different threads write lie on lines of their own.
 struct Pool::State {
+  struct alignas(kLine) Word {
+    std::atomic<uint64_t> value{0};
+  };
+  struct alignas(kLine) Job {
+    std::atomic<uint64_t> word{0};  // its number, and the chunks of each slice
+    // Read only by who holds a chunk of the job, which cannot end before that chunk is done.
+    const RangeBody* body = nullptr;
+    int64_t count = 0;
+    std::atomic<const char*> ahead{nullptr};
+    std::atomic<size_t> ahead_bytes{0};
+  };
+
   int threads;
   pid_t owner = 0;  // a forked child has no workers: it starts its own
   std::vector<std::thread> workers;
-
-  const std::function<void(int64_t, int64_t, int)>* body = nullptr;
-  int64_t count = 0;
-  std::atomic<uint64_t> ticket{0};
-  std::atomic<uint64_t> done{0};
+  Job job;
+  std::unique_ptr<Word[]> claimed;  // of each slice: the job it was claimed for last, and how many chunks
+  std::unique_ptr<Word[]> done;     // by each thread: a job, and how many of its chunks
   std::atomic<bool> stop{false};
   std::atomic<int> asleep{0};
   std::mutex mutex;
@@ -49,42 +71,78 @@ struct Pool::State {
   std::exception_ptr failure;
   std::mutex failure_mutex;
 
-  static uint64_t job(uint64_t ticket) { return ticket >> 24; }
-  static uint64_t chunks(uint64_t ticket) { return ticket >> 12 & 0xfff; }
-  static uint64_t next(uint64_t ticket) { return ticket & 0xfff; }
+  explicit State(int n)
+      : threads(n),
+        claimed(std::make_unique<Word[]>(static_cast<size_t>(n))),
+        done(std::make_unique<Word[]>(static_cast<size_t>(n))) {}
 
-  void work(uint64_t mine, int thread) {
-    for (;;) {
-      uint64_t t = ticket.load(std::memory_order_acquire);
-      if (job(t) != mine || next(t) >= chunks(t)) return;
-      if (!ticket.compare_exchange_weak(t, t + 1, std::memory_order_acq_rel)) continue;
-      const auto i = static_cast<int64_t>(next(t)), n = static_cast<int64_t>(chunks(t));
-      try {
-        (*body)(count * i / n, count * (i + 1) / n, thread);
-      } catch (...) {
-        std::lock_guard lock(failure_mutex);
-        if (!failure) failure = std::current_exception();
-      }
-      done.fetch_add(1, std::memory_order_release);
+  // The next chunk of a slice, or -1. A word of an older job means that nobody has claimed anything of this one.
+  int64_t claim(int slice, uint64_t word) {
+    std::atomic<uint64_t>& mine = claimed[static_cast<size_t>(slice)].value;
+    for (uint64_t seen = mine.load(std::memory_order_relaxed);;) {
+      if (job_of(seen) > job_of(word)) return -1;
+      const int64_t next = job_of(seen) == job_of(word) ? chunk_of(seen) : 0;
+      if (next >= chunk_of(word)) return -1;
+      if (mine.compare_exchange_weak(seen, word_of(job_of(word), next + 1), std::memory_order_acq_rel)) return next;
     }
   }
 
-  void wait_for_work(uint64_t seen) {
-    for (int i = 0; i < kSpins; ++i) {
-      if (job(ticket.load(std::memory_order_acquire)) != seen || stop.load(std::memory_order_relaxed)) return;
-      CUTAWAY_PAUSE();
+  void work(uint64_t word, int thread) {
+    int64_t finished = 0;
+    for (int i = 0; i < threads; ++i) {
+      const int slice = (thread + i) % threads;
+      for (int64_t chunk; (chunk = claim(slice, word)) >= 0;) {
+        const int64_t parts = threads * chunk_of(word), part = slice * chunk_of(word) + chunk, count = job.count;
+        const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
+        try {
+          if (begin < end) (*job.body)(begin, end, thread);
+        } catch (...) {
+          std::lock_guard lock(failure_mutex);
+          if (!failure) failure = std::current_exception();
+        }
+        done[static_cast<size_t>(thread)].value.store(word_of(job_of(word), ++finished), std::memory_order_release);
+      }
+    }
+  }
+
+  bool is_done(uint64_t word) const {
+    int64_t finished = 0;
+    for (int thread = 0; thread < threads; ++thread) {
+      const uint64_t by = done[static_cast<size_t>(thread)].value.load(std::memory_order_acquire);
+      if (job_of(by) == job_of(word)) finished += chunk_of(by);
+    }
+    return finished == threads * chunk_of(word);
+  }
+
+  // Returns the word of a job after `seen`.
+  uint64_t wait_for_job(uint64_t seen, int thread) {
+    const char* ahead = job.ahead.load(std::memory_order_relaxed);
+    const size_t bytes = job.ahead_bytes.load(std::memory_order_relaxed), share = bytes / static_cast<size_t>(threads);
+    if (ahead) ahead += share * static_cast<size_t>(thread);
+    size_t fetched = 0;
+    const size_t most = ahead ? std::min(share, kAhead) : 0;
+    const auto began = Clock::now();
+    for (;;) {
+      for (int i = 0; i < kPausesPerLook; ++i) {
+        const uint64_t word = job.word.load(std::memory_order_acquire);
+        if (word != seen || stop.load(std::memory_order_relaxed)) return word;
+        for (size_t line = 0; line < kLinesPerSpin && fetched < most; ++line, fetched += kLine)
+          __builtin_prefetch(ahead + fetched, 0, 2);
+        if (fetched >= most) CUTAWAY_PAUSE();
+      }
+      if (Clock::now() - began > kSpin) break;
     }
     std::unique_lock lock(mutex);
     asleep.fetch_add(1);
-    wake.wait(lock, [&] { return job(ticket.load()) != seen || stop.load(); });
+    wake.wait(lock, [&] { return job.word.load() != seen || stop.load(); });
     asleep.fetch_sub(1);
+    return job.word.load();
   }
 
   void loop(int thread) {
     for (uint64_t seen = 0;;) {
-      wait_for_work(seen);
+      seen = wait_for_job(seen, thread);
       if (stop.load()) return;
-      seen = job(ticket.load(std::memory_order_acquire));
       work(seen, thread);
     }
   }
@@ -105,7 +163,7 @@ struct Pool::State {
   }
 };
 
-Pool::Pool(int threads) : state_(std::make_unique<State>()) { state_->threads = std::max(1, threads); }
+Pool::Pool(int threads) : state_(std::make_unique<State>(std::max(1, threads))) {}
 
 Pool::~Pool() {
   if (state_->owner && state_->owner != getpid()) {
@@ -119,35 +177,39 @@ Pool::~Pool() {
 
 int Pool::threads() const { return state_->threads; }
 
-void Pool::parallel_for(int64_t count, const std::function<void(int64_t, int64_t, int)>& body) {
+void Pool::expect(const void* memory, size_t bytes) {
+  state_->job.ahead.store(static_cast<const char*>(memory), std::memory_order_relaxed);
+  state_->job.ahead_bytes.store(bytes, std::memory_order_relaxed);
+}
+
+void Pool::parallel_for(int64_t count, RangeBody body) {
   State* s = state_.get();
   if (count <= 0) return;
   if (s->threads == 1 || count == 1) return body(0, count, 0);
   if (s->owner != getpid()) {
     if (s->owner) {  // forked: the parent's locks and threads are not ours
-      int threads = s->threads;
+      const int threads = s->threads;
       for (auto& worker : s->workers) worker.detach();
       (void)state_.release();
-      state_ = std::make_unique<State>();
+      state_ = std::make_unique<State>(threads);
       s = state_.get();
-      s->threads = threads;
     }
     s->start();
   }
-  s->body = &body;
-  s->count = count;
-  s->done.store(0, std::memory_order_relaxed);
-  const auto chunks = static_cast<uint64_t>(std::min<int64_t>({count, int64_t{s->threads} * kChunksPerThread, 0xfff}));
-  const uint64_t mine = (State::job(s->ticket.load()) + 1) & 0xffffffffff;
-  {
-    // The lock orders this store against a worker that is about to sleep.
-    std::lock_guard lock(s->mutex);
-    s->ticket.store(mine << 24 | chunks << 12, std::memory_order_release);
+  const int64_t chunks = std::min(kChunksPerSlice, (count + s->threads - 1) / s->threads);
+  const uint64_t word = word_of(job_of(s->job.word.load(std::memory_order_relaxed)) + 1, chunks);
+  s->job.body = &body;
+  s->job.count = count;
+  s->job.word.store(word);
+  // Either the store above is seen by a worker about to sleep, or its count is seen here: both are sequentially
+  // consistent. The lock is for one that has counted itself and does not wait yet.
+  if (s->asleep.load()) {
+    { std::lock_guard lock(s->mutex); }
+    s->wake.notify_all();
   }
-  if (s->asleep.load()) s->wake.notify_all();
-  s->work(mine, 0);
-  for (int spins = 0; s->done.load(std::memory_order_acquire) != chunks; ++spins) {
-    if (spins > kSpins) std::this_thread::yield();
+  s->work(word, 0);
+  for (int spins = 0; !s->is_done(word); ++spins) {
+    if (spins > 4000) std::this_thread::yield();  // a worker with a chunk is off its core
     else CUTAWAY_PAUSE();
   }
   if (s->failure) {

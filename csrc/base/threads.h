@@ -2,11 +2,29 @@
 // split, so the number of threads never shows in the bits.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <type_traits>
 
 namespace cutaway {
+
+// A callable seen through a pointer: it must outlive the call it is passed to. A std::function would allocate, once for
+// every stage of every token.
+class RangeBody {
+ public:
+  template <class F>
+  requires(!std::is_same_v<std::remove_cvref_t<F>, RangeBody>) RangeBody(F&& body)  // NOLINT: meant to be implicit
+      : body_(const_cast<void*>(static_cast<const void*>(&body))),
+        call_([](void* f, int64_t begin, int64_t end, int thread) {
+          (*static_cast<std::remove_reference_t<F>*>(f))(begin, end, thread);
+        }) {}
+  void operator()(int64_t begin, int64_t end, int thread) const { call_(body_, begin, end, thread); }
+
+ private:
+  void* body_;
+  void (*call_)(void*, int64_t, int64_t, int);
+};
 
 class Pool {
  public:
@@ -19,7 +37,11 @@ class Pool {
 
   // Calls body(begin, end, thread) over disjoint ranges that cover [0, count); returns when all are done. The first
   // exception thrown by a body is thrown again here, and the pool stays usable. Not reentrant.
-  void parallel_for(int64_t count, const std::function<void(int64_t begin, int64_t end, int thread)>& body);
+  void parallel_for(int64_t count, RangeBody body);
+
+  // What the next parallel_for will read, split among the threads as its range will be: threads that have nothing left
+  // to do fetch the beginning of their share into their cache. Only a hint; the memory must stay readable until then.
+  void expect(const void* memory, size_t bytes);
 
  private:
   struct State;

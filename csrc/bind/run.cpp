@@ -318,7 +318,7 @@ void bind_run(py::module_& m) {
           "steps",
           [](const Model& model, const std::vector<std::string>& edited) {
             py::list out;
-            const Plan& plan = model.plan({edited.begin(), edited.end()});
+            const Plan& plan = model.program({edited.begin(), edited.end()}).plan;
             for (const Step& step : plan.steps) {
               std::vector<std::string> covers;
               for (int i : step.covers) covers.push_back(model.graph.stages[static_cast<size_t>(i)].name);
@@ -331,7 +331,7 @@ void bind_run(py::module_& m) {
             return out;
           },
           py::arg("edited") = std::vector<std::string>{})
-      .def("arena_floats", [](const Model& model) { return model.plan({}).arena_floats; })
+      .def("arena_floats", [](const Model& model) { return model.program({}).plan.arena_floats; })
       .def("weights", [](const Model& model) {
         py::list out;
         for (const auto& entry : model.weights().entries())

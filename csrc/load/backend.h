@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "base/tensor.h"
 #include "op.h"
@@ -36,9 +38,34 @@ class Backend {
   // Whether matmul on this backend takes activations rounded to q8 blocks for weights of this format.
   virtual bool takes_q8(const Format& format) const = 0;
 
-  // Runs the op and returns the target of the kernel that ran, e.g. "avx512vnni". Results may still be on their way;
-  // download waits for them.
-  virtual const char* run(const Op& op, const Call& call) = 0;
+  struct Memory {
+    const void* data = nullptr;
+    size_t bytes = 0;
+  };
+
+  // A call whose tensors were checked, ready to run as often as they stay where they are.
+  struct Ready {
+    const Op* op = nullptr;
+    const char* target = nullptr;  // of the kernel that will run, e.g. "avx512vnni"
+    const void* kernel = nullptr;  // the backend's own
+    std::string_view who;          // as Call::who; outlives this
+    alignas(64) std::byte args[kMostArgs];
+  };
+  virtual void make_ready(const Op& op, const Call& call, Ready& out) const = 0;
+
+  // Runs calls of which none reads what another writes. Results may still be on their way; download waits for them.
+  // `next`: weights that the next calls will read, if known.
+  virtual void run(std::span<const Ready* const> calls, Memory next) = 0;
+
+  // Both at once; returns the target.
+  const char* run(const Op& op, const Call& call) {
+    Ready ready;
+    make_ready(op, call, ready);
+    const Ready* one = &ready;
+    run({&one, 1}, {});
+    return ready.target;
+  }
+
   virtual const char* target_of(const Op& op) const = 0;  // of the kernel that run would choose
 };
 

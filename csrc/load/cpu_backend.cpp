@@ -1,5 +1,6 @@
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -61,11 +62,35 @@ class CpuBackend : public Backend {
 
   bool takes_q8(const Format& format) const override { return has_codes(format); }
 
-  const char* run(const Op& op, const Call& call) override {
+  using Backend::run;
+  void make_ready(const Op& op, const Call& call, Ready& out) const override {
+    const size_t kernel = op.pick(target_);
+    out.target = op.targets[kernel];
+    out.kernel = reinterpret_cast<const void*>(kernel);  // its index
+    out.who = call.who;
+    op.bind(call, out.args);
+    out.op = &op;  // last: now it is ready
+  }
+
+  void run(std::span<const Ready* const> calls, Memory next) override {
     std::lock_guard lock(mutex_);  // sessions of other threads take turns, stage by stage
-    size_t kernel = op.pick(target_);
-    op.run(call, kernel, pool_);
-    return op.targets[kernel];
+    pool_.expect(next.data, next.bytes);
+    int64_t units = 0;
+    size_t scratch = 0;
+    for (const Ready* call : calls) {
+      units += call->op->units(call->args);
+      scratch = std::max(scratch, call->op->scratch_bytes(call->args));
+    }
+    pool_.parallel_for(units, [&](int64_t begin, int64_t end, int) {
+      std::byte* memory = scratch ? thread_scratch(scratch) : nullptr;
+      for (const Ready* call : calls) {
+        const int64_t own = call->op->units(call->args), last = std::min(end, own);
+        if (begin < last) call->op->compute(call->args, reinterpret_cast<size_t>(call->kernel), begin, last, memory);
+        begin = std::max<int64_t>(0, begin - own);
+        end -= own;
+        if (end <= 0) break;
+      }
+    });
   }
 
   const char* target_of(const Op& op) const override { return op.targets[op.pick(target_)]; }

@@ -16,7 +16,6 @@ namespace cutaway {
 namespace {
 
 constexpr size_t kUploadBytes = size_t{32} << 20;  // of unpacked rows that go to the device together
-constexpr size_t kMostArgs = 1024;                 // bytes of an argument struct
 
 std::atomic<int64_t> allocations_left{-1};  // until one fails on purpose; negative: none does
 
@@ -90,20 +89,26 @@ class CudaBackend : public Backend {
 
   bool takes_q8(const Format&) const override { return false; }
 
-  const char* run(const Op& op, const Call& call) override {
-    const CudaKernel& kernel = pick(op);
+  using Backend::run;
+  void make_ready(const Op& op, const Call& call, Ready& out) const override {
     for (const Tensor& read : call.reads)
       if (read.layout == Layout::q8)
         throw Error("UnsupportedOperation",
                     std::string(call.who) + ": CUDA kernels take float activations, not rounded ones");
-    alignas(64) std::byte args[kMostArgs];
-    invariant(op.args_bytes <= kMostArgs, "an argument struct fits");
+    const CudaKernel& kernel = pick(op);
+    out.target = kernel.target;
+    out.kernel = &kernel;
+    out.who = call.who;
     Call there = call;
     there.host = false;
-    op.bind(there, args);
+    op.bind(there, out.args);
+    out.op = &op;  // last: now it is ready
+  }
+
+  void run(std::span<const Ready* const> calls, Memory) override {
     std::lock_guard lock(mutex_);
-    device_->launch(kernel, args, call.who);
-    return kernel.target;
+    for (const Ready* call : calls)
+      device_->launch(*static_cast<const CudaKernel*>(call->kernel), call->args, call->who);
   }
 
   const char* target_of(const Op& op) const override { return pick(op).target; }

@@ -7,40 +7,38 @@
 
 namespace cutaway {
 
-Capture Forward::copy_out(const std::string& name, int64_t rows, bool beside) {
-  Capture out = described(name, rows);
-  out.data.resize(static_cast<size_t>(size_of(name, rows)));
-  backend.download(out.data.data(), address(name, rows, beside), out.data.size() * sizeof(float));
+Capture Forward::copy_out(int i, int64_t rows, bool beside) {
+  Capture out = described(i, rows);
+  out.data.resize(static_cast<size_t>(size_of(i, rows)));
+  backend.download(out.data.data(), address(i, rows, beside), out.data.size() * sizeof(float));
   return out;
 }
 
-Capture Forward::described(const std::string& name, int64_t rows) const {
-  const std::vector<int64_t>& shape = shape_of(plan.owner(name));
-  auto it = plan.places.find(name);
-  Capture out{.name = name, .shape = shape};
-  if (it != plan.places.end()) out.q8 = it->second.q8, out.integers = it->second.integers;
+Capture Forward::described(int i, int64_t rows) const {
+  const Slot& of = slot(slot(i).owner);
+  Capture out{.name = slot(i).name, .slot = i, .shape = of.shape, .q8 = of.q8, .integers = of.integers};
   for (int64_t& axis : out.shape)
     if (axis == kTokens) axis = rows;
   for (const Part& part : parts) {
     out.tokens.push_back(rows == T ? part.tokens : 1);
     out.first.push_back(part.past + part.tokens - out.tokens.back());
     out.sequences.push_back(part.sequence);
-    if (is_square(shape)) out.positions.push_back(seen(part, layer_of(name)));
+    if (of.square) out.positions.push_back(seen(part, of.layer));
   }
   return out;
 }
 
 // Only the rows that request.keep names.
-Capture Forward::copy_kept(const std::string& name, int64_t rows, bool beside) {
-  if (request.keep.empty()) return copy_out(name, rows, beside);
-  Capture out = described(name, rows);
-  const std::vector<int64_t>& shape = shape_of(plan.owner(name));
-  const float* from = address(name, rows, beside);
+Capture Forward::copy_kept(int slot_index, int64_t rows, bool beside) {
+  if (request.keep.empty()) return copy_out(slot_index, rows, beside);
+  Capture out = described(slot_index, rows);
+  const Slot& of = slot(slot(slot_index).owner);
+  const float* from = address(slot_index, rows, beside);
   out.shape[0] = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
     const Part& part = parts[i];
     const std::vector<int64_t>& keep = request.keep[part.sequence];
-    const int64_t width = per_token(shape, is_square(shape) ? seen(part, layer_of(name)) : 0), n = out.tokens[i],
+    const int64_t width = of.square ? per_token(of.shape, seen(part, of.layer)) : of.width, n = out.tokens[i],
                   first = part.sent + part.tokens - n;
     auto at = std::lower_bound(keep.begin(), keep.end(), first);
     const auto end = std::lower_bound(at, keep.end(), first + n);
@@ -59,51 +57,55 @@ Capture Forward::copy_kept(const std::string& name, int64_t rows, bool beside) {
   return out;
 }
 
-void Forward::check_finite(const std::string& name, const Capture& tensor, const Op& op, const char* target) {
+void Forward::check_finite(int i, const Capture& tensor, const Instruction& use, const char* target) {
   if (tensor.q8 || tensor.integers) return;
-  const bool scores = is_square(tensor.shape);
+  const bool scores = !tensor.positions.empty();
+  const std::string& name = slot(i).name;
   const int64_t width = tensor.shape.empty() || scores
                             ? 1
                             : static_cast<int64_t>(tensor.data.size()) / std::max<int64_t>(1, tensor.shape[0]);
-  for (size_t i = 0; i < tensor.data.size(); ++i) {
-    const float x = tensor.data[i];
+  for (size_t at = 0; at < tensor.data.size(); ++at) {
+    const float x = tensor.data[at];
     if (std::isfinite(x) || (scores && x == -HUGE_VALF)) continue;
-    int found = model.graph.find(name);
-    const std::string kernel = std::string(op.name) + "/" + target;
-    throw Error(
-        "NonFiniteError",
-        name + " has " + (std::isnan(x) ? "NaN" : "infinity") + " at token " +
-            std::to_string(static_cast<int64_t>(i) / width) + ", channel " +
-            std::to_string(static_cast<int64_t>(i) % width) + ", from " + kernel + "; every stage before it is finite",
-        edited.count(name) ? "a hook changed this stage: look there" : "look at this stage's weights and inputs",
-        {{"stage", name},
-         {"kernel", kernel},
-         {"layer", int64_t{found < 0 ? -1 : stage(found).layer}},
-         {"token", static_cast<int64_t>(i) / width},
-         {"channel", static_cast<int64_t>(i) % width}});
+    const std::string kernel = std::string(use.op->name) + "/" + target;
+    throw Error("NonFiniteError",
+                name + " has " + (std::isnan(x) ? "NaN" : "infinity") + " at token " +
+                    std::to_string(static_cast<int64_t>(at) / width) + ", channel " +
+                    std::to_string(static_cast<int64_t>(at) % width) + ", from " + kernel +
+                    "; every stage before it is finite",
+                wanted.edited[static_cast<size_t>(i)] ? "a hook changed this stage: look there"
+                                                      : "look at this stage's weights and inputs",
+                {{"stage", name},
+                 {"kernel", kernel},
+                 {"layer", int64_t{slot(i).layer}},
+                 {"token", static_cast<int64_t>(at) / width},
+                 {"channel", static_cast<int64_t>(at) % width}});
   }
 }
 
 // Hooks, finite check, capture, cache. Returns whether a hook changed the tensor.
-bool Forward::settle(const std::string& name, const Op& op, const char* target, bool beside, size_t step) {
-  const int64_t rows = in_head(step) ? head_rows : T;
+bool Forward::settle(const Instruction& use, const char* target, bool beside, size_t step) {
+  const auto i = static_cast<size_t>(use.writes);
+  if (!wanted.touched[i]) return false;
+  const int64_t rows = rows_at(step);
   bool changed = false;
-  if (edited.count(name)) {
-    Capture tensor = copy_out(name, rows, beside);
-    tensor.kernel = std::string(op.name) + "/" + target;
+  if (wanted.edited[i]) {
+    Capture tensor = copy_out(use.writes, rows, beside);
+    tensor.kernel = std::string(use.op->name) + "/" + target;
     changed = request.hook(tensor);
-    if (changed) backend.upload(address(name, rows, beside), tensor.data.data(), tensor.data.size() * sizeof(float));
+    if (changed)
+      backend.upload(address(use.writes, rows, beside), tensor.data.data(), tensor.data.size() * sizeof(float));
   }
-  if (request.check_finite) check_finite(name, copy_out(name, rows, beside), op, target);
-  if (watched.count(name)) append(copy_kept(name, rows, beside));
-  if (const Stage* s = cached(name)) store(*s, address(name, rows, beside));
+  if (request.check_finite) check_finite(use.writes, copy_out(use.writes, rows, beside), use, target);
+  if (wanted.watched[i]) append(copy_kept(use.writes, rows, beside));
+  if (slot(use.writes).kept != Kept::no) store(slot(use.writes), address(use.writes, rows, beside));
   return changed;
 }
 
 // Chunks of a long prompt come one after the other; their rows are joined.
 void Forward::append(Capture tensor) {
   for (Capture& have : result.captures) {
-    if (have.name != tensor.name) continue;
+    if (have.slot != tensor.slot) continue;
     have.shape[0] += tensor.shape[0];
     for (size_t i = 0; i < tensor.tokens.size(); ++i) {
       if (have.sequences.back() == tensor.sequences[i]) {
@@ -119,10 +121,10 @@ void Forward::append(Capture tensor) {
   result.captures.push_back(std::move(tensor));
 }
 
-void Forward::store(const Stage& s, const float* rows) {
+void Forward::store(const Slot& of, const float* rows) {
   const int64_t width = model.config.G * model.config.E;
   for (const Part& part : parts) {
-    std::byte* to = session.sequences_[part.sequence].row(s.layer, s.cache == "values", part.past);
+    std::byte* to = session.sequences_[part.sequence].row(of.layer, of.kept == Kept::values, part.past);
     if (session.kv.payload == Payload::f16) backend.copy_as_f16(to, rows + part.row * width, part.tokens * width);
     else backend.copy(to, rows + part.row * width, static_cast<size_t>(part.tokens * width) * sizeof(float));
   }

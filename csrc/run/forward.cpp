@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <unordered_set>
+
 #include "base/error.h"
 #include "formats/f16/f16.h"
 #include "formats/f32/f32.h"
@@ -18,23 +18,41 @@ constexpr int64_t kChunk = 256;  // tokens that go through the graph together, w
 
 }  // namespace
 
-Forward::Forward(Session& s, const Request& r, Result& out, const Plan& p)
-    : session(s), request(r), result(out), model(*s.model), backend(*s.model->backend), plan(p) {
-  watched.insert(r.watch.begin(), r.watch.end());
-  edited.insert(r.edit.begin(), r.edit.end());
+Wanted::Wanted(const Program& program, const Request& request)
+    : watched(program.slots.size()), edited(watched), touched(watched), stop_after(program.find(request.stop_after)) {
+  const auto mark = [&](std::vector<char>& marks, const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      const int slot = program.find(name);
+      if (slot <= Program::kPositionIds) throw Error("ArgumentError", "there is no stage " + printable(name));
+      marks[static_cast<size_t>(slot)] = true;
+    }
+  };
+  mark(watched, request.watch);
+  mark(edited, request.edit);
+  for (size_t i = 0; i < touched.size(); ++i)
+    touched[i] = watched[i] || edited[i] || request.check_finite || program.slots[i].kept != Kept::no;
 }
+
+Forward::Forward(Session& s, const Request& r, const Wanted& w, Result& out, const Program& p)
+    : session(s), request(r), wanted(w), result(out), model(*s.model), backend(*s.model->backend), program(p) {}
 
 Forward::~Forward() {
-  for (auto& [name, side] : sides) backend.release(side.memory, side.bytes);
+  for (auto* memory : {&sides, &gathered})
+    for (auto& [slot, side] : *memory) backend.release(side.memory, side.bytes);
 }
 
-void* Forward::side(const std::string& name, size_t bytes) {
-  auto it = sides.find(name);
-  if (it != sides.end() && it->second.bytes >= bytes) return it->second.memory;
-  if (it != sides.end()) backend.release(it->second.memory, it->second.bytes), sides.erase(it);
-  void* memory = backend.allocate(std::max<size_t>(bytes, 64));
-  sides[name] = {memory, bytes};
-  return memory;
+void* Forward::memory_for(std::unordered_map<int, Side>& in, int slot, size_t bytes) {
+  Side& side = in[slot];
+  if (side.memory && side.bytes >= bytes) return side.memory;
+  if (side.memory) backend.release(side.memory, side.bytes), side = {};
+  bytes = std::max<size_t>(bytes, 64);
+  try {
+    side = {backend.allocate(bytes), bytes};
+  } catch (...) {
+    in.erase(slot);
+    throw;
+  }
+  return side.memory;
 }
 
 int64_t Forward::seen(const Part& part, int layer) const {
@@ -42,175 +60,198 @@ int64_t Forward::seen(const Part& part, int layer) const {
   return layer < 0 ? all : all - session.sequences_[part.sequence].layer(layer).first;
 }
 
-int64_t Forward::size_of(const std::string& name, int64_t rows) const {
-  const std::vector<int64_t>& shape = shape_of(plan.owner(name));
-  if (!is_square(shape)) return rows * per_token(shape, 0);
+int64_t Forward::size_of(int i, int64_t rows) const {
+  const Slot& of = slot(slot(i).owner);
+  if (!of.square) return rows * of.width;
   int64_t total = 0;
-  for (const Part& part : parts) total += part.tokens * per_token(shape, seen(part, layer_of(name)));
+  for (const Part& part : parts) total += part.tokens * per_token(of.shape, seen(part, of.layer));
   return total;
 }
 
-const std::vector<int64_t>& Forward::shape_of(const std::string& name) const {
-  auto it = plan.places.find(name);
-  return it != plan.places.end() ? it->second.shape : stage(model.graph.find(name)).shape;
+bool Forward::is_beside(int i) const { return slot(slot(i).owner).offset < 0 || sides.count(slot(i).owner); }
+
+float* Forward::address(int i, int64_t rows, bool beside) {
+  const int owner = slot(i).owner;
+  if (!beside && slot(owner).offset >= 0) return arena + slot(owner).offset * T;
+  return static_cast<float*>(memory_for(sides, owner, static_cast<size_t>(size_of(owner, rows)) * sizeof(float)));
 }
 
-// Address of a tensor that has been or is about to be written. `beside`: a hidden stage, computed for its own sake.
-float* Forward::address(const std::string& name, int64_t rows, bool beside) {
-  const std::string& owner = plan.owner(name);
-  auto it = plan.places.find(owner);
-  if (!beside && it != plan.places.end() && !it->second.square) return arena + it->second.offset * T;
-  return static_cast<float*>(side(owner, static_cast<size_t>(size_of(owner, rows)) * sizeof(float)));
-}
-
-bool Forward::is_beside(const std::string& name) const {
-  return !plan.places.count(plan.owner(name)) || sides.count(plan.owner(name));
-}
-
-Tensor Forward::read(const std::string& name, int64_t rows, bool from_body) {
-  if (name == "tokens") return {.data = tokens, .format = nullptr, .shape = {T}};
-  if (name == "positions") return {.data = positions, .format = nullptr, .shape = {T}};
-  const std::string& owner = plan.owner(name);
-  auto it = plan.places.find(owner);
-  const bool q8 = it != plan.places.end() && it->second.q8;
+Tensor Forward::read(int i, int64_t rows, bool from_body) {
+  if (i == Program::kTokenIds) return {.data = tokens, .format = nullptr, .shape = {T}};
+  if (i == Program::kPositionIds) return {.data = positions, .format = nullptr, .shape = {T}};
+  const int owner = slot(i).owner;
+  const Slot& of = slot(owner);
   float* data = address(owner, from_body ? T : rows, is_beside(owner));
-  if (from_body) data = gathered(owner, data);
+  if (from_body) data = gather_rows(owner, data);
   return {.data = data,
-          .format = it != plan.places.end() && it->second.integers ? nullptr : &format_f32,
-          .shape = concrete(shape_of(owner), rows, 0),
-          .layout = q8 ? Layout::q8 : Layout::plain};
+          .format = of.integers ? nullptr : &format_f32,
+          .shape = concrete(of.shape, rows, 0),
+          .layout = of.q8 ? Layout::q8 : Layout::plain};
 }
 
-// Rows last_rows of a tensor that has T rows.
-float* Forward::gathered(const std::string& name, const float* from) {
-  const size_t bytes = static_cast<size_t>(per_token(shape_of(name), 0)) * sizeof(float);
-  auto* out = static_cast<std::byte*>(side(name + "@last", bytes * last_rows.size()));
-  for (size_t i = 0; i < last_rows.size(); ++i)
-    backend.copy(out + i * bytes, reinterpret_cast<const std::byte*>(from) + static_cast<size_t>(last_rows[i]) * bytes,
-                 bytes);
+float* Forward::gather_rows(int i, const float* from) {
+  const size_t bytes = static_cast<size_t>(slot(i).width) * sizeof(float);
+  auto* out = static_cast<std::byte*>(memory_for(gathered, i, bytes * last_rows.size()));
+  for (size_t row = 0; row < last_rows.size(); ++row)
+    backend.copy(out + row * bytes,
+                 reinterpret_cast<const std::byte*>(from) + static_cast<size_t>(last_rows[row]) * bytes, bytes);
   return reinterpret_cast<float*>(out);
 }
 
-// The tensors of one sequence among those of the pass.
-Tensor Forward::slice(const std::string& name, const Tensor& whole, const Part& part) const {
-  const std::vector<int64_t>& shape = shape_of(plan.owner(name));
-  const int layer = is_square(shape) ? layer_of(name) : -1;
-  const int64_t S = seen(part, layer);
+Tensor Forward::slice(int i, const Tensor& whole, const Part& part) const {
+  const Slot& of = slot(slot(i).owner);
   int64_t offset = 0;
-  if (is_square(shape)) {
+  if (of.square) {
     for (const Part& p : parts) {
       if (p.row >= part.row) break;
-      offset += p.tokens * per_token(shape, seen(p, layer));
+      offset += p.tokens * per_token(of.shape, seen(p, of.layer));
     }
   } else {
-    offset = part.row * per_token(shape, 0);
+    offset = part.row * of.width;
   }
   Tensor out = whole;
   out.data = static_cast<float*>(whole.data) + offset;
-  out.shape = concrete(shape, part.tokens, S);
+  out.shape = concrete(of.shape, part.tokens, of.square ? seen(part, of.layer) : 0);
   return out;
 }
 
-const Stage* Forward::cached(const std::string& name) const {
-  int i = model.graph.find(name);
-  return i >= 0 && !stage(i).cache.empty() ? &stage(i) : nullptr;
-}
-
-Tensor Forward::cache_of(const Stage& s, const Part& part) const {
+Tensor Forward::cache_of(const Slot& of, const Part& part) const {
   const Cache& cache = session.sequences_[part.sequence];
-  return {.data = cache.row(s.layer, s.cache == "values", cache.layer(s.layer).first),
+  return {.data = cache.row(of.layer, of.kept == Kept::values, cache.layer(of.layer).first),
           .format = &session.kv,
-          .shape = {seen(part, s.layer), model.config.G, model.config.E}};
+          .shape = {seen(part, of.layer), model.config.G, model.config.E}};
 }
 
-const char* Forward::call(const Op& op, const std::string& writes, const std::vector<std::string>& reads,
-                          const std::vector<WeightRef>& refs, const Attributes& attributes, bool beside, size_t step) {
+void Forward::make_ready(const Instruction& use, bool beside, size_t step, Backend::Ready& out) {
   const bool head = in_head(step);
-  const int64_t rows = head ? head_rows : T;
-  std::vector<Tensor> weights;
-  for (size_t i = 0; i < refs.size(); ++i) weights.push_back(session.weight(op, i, refs[i]));
-  const std::vector<int64_t>& shape = shape_of(writes);
-  Tensor out{.data = address(writes, rows, beside), .format = &format_f32, .shape = concrete(shape, rows, 0)};
-  std::vector<Tensor> arguments;
-  for (const std::string& name : reads)
-    arguments.push_back(op.per_sequence && cached(name)
-                            ? Tensor{}
-                            : read(name, rows, head && !written_in_head.count(plan.owner(name))));
-  if (head) written_in_head.insert(writes);
-  bool apart = op.per_sequence || is_square(shape);
-  for (const std::string& name : reads)
-    apart = apart || (name != "tokens" && name != "positions" && is_square(shape_of(plan.owner(name))));
-  if (!apart)
-    return backend.run(op,
-                       {.who = writes, .reads = arguments, .weights = weights, .out = out, .attributes = &attributes});
+  const int64_t rows = rows_at(step);
+  const Slot& writes = slot(use.writes);
+  Tensor y{.data = address(use.writes, rows, beside), .format = &format_f32, .shape = concrete(writes.shape, rows, 0)};
+  Tensor reads[8];
+  invariant(use.reads.size() <= 8, "an op reads at most eight tensors");
+  for (size_t i = 0; i < use.reads.size(); ++i)
+    reads[i] = read(use.reads[i], rows, head && !written_in_head[static_cast<size_t>(slot(use.reads[i]).owner)]);
+  if (head) written_in_head[static_cast<size_t>(use.writes)] = true;
+  backend.make_ready(*use.op,
+                     {.who = writes.name,
+                      .reads = {reads, use.reads.size()},
+                      .weights = use.weights,
+                      .out = y,
+                      .attributes = use.attributes},
+                     out);
+}
+
+const char* Forward::call(const Instruction& use, bool beside, size_t step) {
+  if (!use.apart) {
+    Backend::Ready ready;
+    make_ready(use, beside, step, ready);
+    const Backend::Ready* one = &ready;
+    backend.run({&one, 1}, program.steps[step].ahead);
+    return ready.target;
+  }
+  const int64_t rows = rows_at(step);
+  const Slot& writes = slot(use.writes);
+  const Tensor y{
+      .data = address(use.writes, rows, beside), .format = &format_f32, .shape = concrete(writes.shape, rows, 0)};
+  const auto is_cached = [&](size_t i) { return use.op->per_sequence && i > 0 && slot(use.reads[i]).kept != Kept::no; };
+  Tensor whole[8], reads[8];
+  invariant(use.reads.size() <= 8, "an op reads at most eight tensors");
+  for (size_t i = 0; i < use.reads.size(); ++i)
+    if (!is_cached(i)) whole[i] = read(use.reads[i], rows, false);
   const char* target = "";
   for (const Part& part : parts) {
-    std::vector<Tensor> own;
-    for (size_t i = 0; i < reads.size(); ++i) {
-      const Stage* s = op.per_sequence && i > 0 ? cached(reads[i]) : nullptr;
-      own.push_back(s ? cache_of(*s, part) : slice(reads[i], arguments[i], part));
-    }
-    target = backend.run(
-        op,
-        {.who = writes, .reads = own, .weights = weights, .out = slice(writes, out, part), .attributes = &attributes});
+    for (size_t i = 0; i < use.reads.size(); ++i)
+      reads[i] = is_cached(i) ? cache_of(slot(use.reads[i]), part) : slice(use.reads[i], whole[i], part);
+    target = backend.run(*use.op, {.who = writes.name,
+                                   .reads = {reads, use.reads.size()},
+                                   .weights = use.weights,
+                                   .out = slice(use.writes, y, part),
+                                   .attributes = use.attributes});
   }
   return target;
 }
 
-void Forward::record(const std::string& writes, const Op& op, const char* target, const std::vector<std::string>& reads,
-                     const std::vector<WeightRef>& weights, const Attributes& attributes,
+void Forward::record(const Instruction& use, const char* target, const std::vector<std::string>& reads,
                      const std::vector<int>& covers) {
   if (!recording) return;
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-  Executed e{writes, op.name, target, reads, weights, attributes, {}, took.count()};
-  for (int i : covers) e.covers.push_back(stage(i).name);
+  Executed e{slot(use.writes).name, use.op->name, target, reads, *use.refs, *use.attributes, {}, took.count()};
+  for (int i : covers) e.covers.push_back(model.graph.stages[static_cast<size_t>(i)].name);
   result.executed.push_back(std::move(e));
 }
 
-// One stage of a chain with its own kernel.
-bool Forward::run_stage(int i, bool last, size_t step) {
-  const Stage& s = stage(i);
-  std::vector<std::string> reads = s.reads;
-  // A product reads the rounded blocks that the step in front of it made.
-  for (const std::string& read : plan.steps[step].reads)
-    if (is_product(s) && read.find('@') != std::string::npos) reads[0] = read;
+bool Forward::run_stage(const Instruction& use, bool last, size_t step) {
   started = std::chrono::steady_clock::now();
-  const char* target = call(*find_op(s.op), s.name, reads, s.weights, s.attributes, !last, step);
-  record(s.name, *find_op(s.op), target, reads, s.weights, s.attributes, {i});
-  return settle(s.name, *find_op(s.op), target, !last, step);
+  const char* target = call(use, !last, step);
+  if (recording) {
+    std::vector<std::string> reads;
+    for (int read : use.reads) reads.push_back(slot(read).name);
+    record(use, target, reads, {slot(use.writes).stage});
+  }
+  return settle(use, target, !last, step);
 }
 
-// The hidden stages of a fused step that somebody looks at; true when a hook changed one and the chain has taken
-// over.
-bool Forward::run_beside(const Step& step, size_t index) {
-  const size_t hidden = step.covers.size() - 1;
+bool Forward::run_beside(const ProgramStep& step, size_t index) {
+  const size_t hidden = step.chain.size() - 1;
   size_t need = 0;
   for (size_t c = 0; c < hidden; ++c)
-    if (const std::string& name = stage(step.covers[c]).name;
-        request.check_finite || watched.count(name) || edited.count(name))
-      need = c + 1;
+    if (wanted.touched[static_cast<size_t>(step.chain[c].writes)]) need = c + 1;
   bool changed = false;
-  for (size_t c = 0; c < need; ++c) changed |= run_stage(step.covers[c], false, index);
+  for (size_t c = 0; c < need; ++c) changed |= run_stage(step.chain[c], false, index);
   if (!changed) return false;
-  for (size_t c = need; c <= hidden; ++c) run_stage(step.covers[c], c == hidden, index);
+  for (size_t c = need; c <= hidden; ++c) run_stage(step.chain[c], c == hidden, index);
   return true;
 }
 
-void Forward::run_step(size_t index) {
-  const Step& step = plan.steps[index];
-  if (step.covers.size() > 1 && run_beside(step, index)) return;
-  const bool same = plan.same.count(step.writes);
-  if (same && in_head(index)) written_in_head.insert(step.writes);
-  started = std::chrono::steady_clock::now();
-  const char* target = same ? backend.target_of(*step.op)
-                            : call(*step.op, step.writes, step.reads, step.weights, step.attributes, false, index);
-  record(step.writes, *step.op, target, step.reads, step.weights, step.attributes, step.covers);
-  settle(step.writes, *step.op, target, false, index);
+bool Forward::is_looked_into(const ProgramStep& step) const {
+  for (size_t c = 0; c + 1 < step.chain.size(); ++c)
+    if (wanted.touched[static_cast<size_t>(step.chain[c].writes)]) return true;
+  return false;
+}
+
+size_t Forward::run_steps(size_t index) {
+  const ProgramStep& first = program.steps[index];
+  if (is_looked_into(first) && run_beside(first, index)) return 1;
+  const auto finish = [&](const ProgramStep& step, const char* target, size_t at) {
+    record(step, target, step.step->reads, step.step->covers);
+    settle(step, target, false, at);
+  };
+  if (recording) started = std::chrono::steady_clock::now();
+  if (first.same) {
+    if (in_head(index)) written_in_head[static_cast<size_t>(first.writes)] = true;
+    finish(first, backend.target_of(*first.op), index);
+    return 1;
+  }
+  if (first.apart) {
+    finish(first, call(first, false, index), index);
+    return 1;
+  }
+  constexpr size_t kMost = 4;
+  // What is recorded has its own time.
+  const size_t count = recording ? 1 : std::min(kMost, static_cast<size_t>(first.together));
+  Backend::Ready fresh[kMost];
+  const Backend::Ready* calls[kMost];
+  for (size_t i = 0; i < count; ++i) {
+    const ProgramStep& step = program.steps[index + i];
+    // In a pass like the one before, the tensors are where they were.
+    Backend::Ready* kept = step.values || gather ? nullptr : session.kept_ready(index + i);
+    if (kept && kept->op) {
+      calls[i] = kept;
+      continue;
+    }
+    Backend::Ready& ready = kept ? *kept : fresh[i];
+    make_ready(step, false, index + i, ready);
+    calls[i] = &ready;
+  }
+  backend.run({calls, count}, program.steps[index + count - 1].ahead);
+  for (size_t i = 0; i < count; ++i) finish(program.steps[index + i], calls[i]->target, index + i);
+  return count;
 }
 
 void Forward::checkpoint() {
+  if (!request.checkpoint) return;
   auto now = std::chrono::steady_clock::now();
-  if (!request.checkpoint || now - session.checked_ < std::chrono::milliseconds(20)) return;
+  if (now - session.checked_ < std::chrono::milliseconds(20)) return;
   session.checked_ = now;
   request.checkpoint();
 }
@@ -220,31 +261,36 @@ void Forward::run(const std::vector<int32_t>& ids) {
   for (const Part& part : parts) last_rows.push_back(part.row + part.tokens - 1);
   gather = !request.all_rows && last_rows.size() < ids.size();
   head_rows = gather ? static_cast<int64_t>(last_rows.size()) : T;
+  written_in_head.assign(program.slots.size(), false);
   const size_t id_bytes = (ids.size() * sizeof(int32_t) + 63) / 64 * 64;
   auto* memory = static_cast<std::byte*>(
-      session.workspace(2 * id_bytes + static_cast<size_t>(plan.arena_floats * T) * sizeof(float)));
+      session.workspace(2 * id_bytes + static_cast<size_t>(program.plan.arena_floats * T) * sizeof(float)));
   tokens = reinterpret_cast<int32_t*>(memory);
   positions = reinterpret_cast<int32_t*>(memory + id_bytes);
   arena = reinterpret_cast<float*>(memory + 2 * id_bytes);
+  session.keep_ready(program, T);
   std::vector<int32_t> places;
   for (const Part& part : parts)
     for (int64_t t = 0; t < part.tokens; ++t) places.push_back(static_cast<int32_t>(part.past + t));
   backend.upload(tokens, ids.data(), ids.size() * sizeof(int32_t));
   backend.upload(positions, places.data(), places.size() * sizeof(int32_t));
 
-  for (size_t i = 0; i < plan.steps.size(); ++i) {
-    run_step(i);
+  for (size_t i = 0; i < program.steps.size();) {
+    const size_t count = run_steps(i);
     checkpoint();
-    if (plan.steps[i].writes == request.stop_after) return;
+    for (size_t done = 0; done < count; ++done)
+      if (program.steps[i + done].writes == wanted.stop_after) return;
+    i += count;
   }
-  const std::string& last = model.graph.stages.back().name;
-  const int64_t width = per_token(shape_of(last), 0);
+  const int last = static_cast<int>(program.find(model.graph.stages.back().name));
+  const int64_t width = slot(last).width;
   const size_t before = result.logits.size();
   result.logits.resize(before + static_cast<size_t>(head_rows * width));
   backend.download(result.logits.data() + before, address(last, head_rows, is_beside(last)),
                    static_cast<size_t>(head_rows * width) * sizeof(float));
   result.rows += head_rows;
 }
+
 namespace {
 
 // Drops the logits of sequences that go on in the next chunk.
@@ -259,21 +305,15 @@ void drop_unfinished(Result& result, const std::vector<Part>& parts, const std::
   result.logits.resize(static_cast<size_t>(result.rows * width));
 }
 
-void check_names(const Model& model, const Plan& plan, const std::vector<std::string>& names) {
-  for (const std::string& name : names)
-    if (!plan.places.count(name) && model.graph.find(name) < 0)
-      throw Error("ArgumentError", "there is no stage " + printable(name));
-}
-
 }  // namespace
 
 Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const Request& request) {
   if (static_cast<int64_t>(tokens.size()) != sequences())
     throw Error("ArgumentError", "got tokens for " + std::to_string(tokens.size()) + " sequences, expected " +
                                      std::to_string(sequences()));
-  const Plan& plan = request.chain ? model->chain() : model->plan({request.edit.begin(), request.edit.end()});
-  check_names(*model, plan, request.watch);
-  check_names(*model, plan, request.edit);
+  const Program& program = model->program({request.edit.begin(), request.edit.end()}, request.chain,
+                                          model->graph.long_context && n_ctx > model->graph.long_context);
+  const Wanted wanted(program, request);
   if (!request.keep.empty() && request.keep.size() != tokens.size())
     throw Error("ArgumentError", "keep names rows of " + std::to_string(request.keep.size()) + " sequences, expected " +
                                      std::to_string(tokens.size()));
@@ -294,10 +334,8 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
                     "", {{"index", static_cast<int64_t>(t)}, {"value", int64_t{tokens[i][t]}}});
   }
   if (!total) throw Error("ArgumentError", "no tokens to run");
-  for (const auto* names : {&request.watch, &request.edit})
-    for (const std::string& name : *names)
-      if (int i = model->graph.find(name); i >= 0 && is_square(model->graph.stages[static_cast<size_t>(i)].shape))
-        ++squares;
+  for (size_t i = 0; i < program.slots.size(); ++i)
+    squares += (wanted.watched[i] || wanted.edited[i]) && program.slots[i].square;
 
   // Hooks and tensors with an S axis see a call's tokens together; everything else goes in chunks.
   const int64_t chunk = request.edit.empty() && !squares ? kChunk : total;
@@ -315,7 +353,7 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
   for (size_t i = 0; i < tokens.size(); ++i) sequences_[i].reserve(static_cast<int64_t>(tokens[i].size()), chunk);
   std::vector<int64_t> done(tokens.size(), 0);
   for (int64_t sent = 0; sent < total;) {
-    Forward pass(*this, request, result, plan);
+    Forward pass(*this, request, wanted, result, program);
     pass.recording = request.record && sent == 0;
     std::vector<int32_t> ids;
     for (size_t i = 0; i < tokens.size() && static_cast<int64_t>(ids.size()) < chunk; ++i) {

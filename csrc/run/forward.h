@@ -1,10 +1,10 @@
-// Forward: one pass of new tokens through a plan. It knows stages and steps, and never asks which model this is.
-// forward.cpp walks the plan; capture.cpp has what happens to a tensor once it is written: hooks, captures, the cache.
+// Forward: one pass of new tokens through a program. It knows stages and steps, and never asks which model this is.
+// forward.cpp walks the program; capture.cpp has what happens to a tensor once it is written: hooks, captures, the
+// cache.
 #pragma once
 
 #include <algorithm>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "run/session.h"
 
@@ -22,23 +22,28 @@ inline int64_t per_token(const std::vector<int64_t>& shape, int64_t S) {
   return n;
 }
 
-inline bool is_square(const std::vector<int64_t>& shape) {
-  return std::find(shape.begin(), shape.end(), kPositions) != shape.end();
-}
-
 inline Shape concrete(const std::vector<int64_t>& shape, int64_t T, int64_t S) {
   Shape out;
   for (int64_t axis : shape) out[out.rank++] = axis == kTokens ? T : axis == kPositions ? S : axis;
   return out;
 }
 
+// What a request wants of each tensor, by slot; the same for all passes of a call.
+struct Wanted {
+  std::vector<char> watched, edited, touched;  // touched: something happens once it is written
+  int stop_after = -1;
+
+  Wanted(const Program& program, const Request& request);
+};
+
 struct Forward {
   Session& session;
   const Request& request;
+  const Wanted& wanted;
   Result& result;
   const Model& model;
   Backend& backend;
-  const Plan& plan;
+  const Program& program;
 
   std::vector<Part> parts;
   int64_t T = 0;
@@ -48,89 +53,88 @@ struct Forward {
   std::vector<int64_t> last_rows;
   bool gather = false;  // whether those are fewer than T
   struct Side {
-    void* memory;
-    size_t bytes;
+    void* memory = nullptr;
+    size_t bytes = 0;
   };
-  std::unordered_map<std::string, Side> sides;  // tensors outside the arena: hidden ones, those with an S axis
-  std::unordered_set<std::string> watched, edited;
+  std::unordered_map<int, Side> sides;     // tensors outside the arena, by slot: hidden ones, those with an S axis
+  std::unordered_map<int, Side> gathered;  // rows last_rows of tensors that the head reads
+  std::vector<char> written_in_head;       // by slot
+  bool recording = false;
+  std::chrono::steady_clock::time_point started;  // when the kernel that is recorded next was called
 
-  Forward(Session& s, const Request& r, Result& out, const Plan& p);
+  Forward(Session& s, const Request& r, const Wanted& w, Result& out, const Program& p);
   ~Forward();
 
-  const Stage& stage(int i) const { return model.graph.stages[static_cast<size_t>(i)]; }
-  bool in_head(size_t step) const { return gather && step >= plan.head; }
+  const Slot& slot(int i) const { return program.slot(i); }
+  bool in_head(size_t step) const { return gather && step >= program.plan.head; }
+  int64_t rows_at(size_t step) const { return in_head(step) ? head_rows : T; }
 
-  void* side(const std::string& name, size_t bytes);
+  void* memory_for(std::unordered_map<int, Side>& in, int slot, size_t bytes);
 
   // Positions that a layer's attention goes over for a part: all so far, or what its cache keeps of them.
   int64_t seen(const Part& part, int layer) const;
-  int layer_of(const std::string& name) const { return stage(model.graph.find(plan.owner(name))).layer; }
 
   // Floats of a whole tensor in this pass.
-  int64_t size_of(const std::string& name, int64_t rows) const;
-
-  const std::vector<int64_t>& shape_of(const std::string& name) const;
+  int64_t size_of(int slot, int64_t rows) const;
 
   // Address of a tensor that has been or is about to be written. `beside`: a hidden stage, computed for its own sake.
-  float* address(const std::string& name, int64_t rows, bool beside);
-
-  bool is_beside(const std::string& name) const;
+  float* address(int slot, int64_t rows, bool beside);
+  bool is_beside(int slot) const;
 
   // --- one op --------------------------------------------------------------------------------------------------------
 
-  Tensor read(const std::string& name, int64_t rows, bool from_body);
+  Tensor read(int slot, int64_t rows, bool from_body);
 
   // Rows last_rows of a tensor that has T rows.
-  float* gathered(const std::string& name, const float* from);
+  float* gather_rows(int slot, const float* from);
 
   // The tensors of one sequence among those of the pass.
-  Tensor slice(const std::string& name, const Tensor& whole, const Part& part) const;
+  Tensor slice(int slot, const Tensor& whole, const Part& part) const;
 
-  const Stage* cached(const std::string& name) const;
+  Tensor cache_of(const Slot& slot, const Part& part) const;
 
-  Tensor cache_of(const Stage& s, const Part& part) const;
-
-  const char* call(const Op& op, const std::string& writes, const std::vector<std::string>& reads,
-                   const std::vector<WeightRef>& refs, const Attributes& attributes, bool beside, size_t step);
-  std::unordered_set<std::string> written_in_head;
+  // The tensors of an instruction, checked. Not for one that runs apart.
+  void make_ready(const Instruction& use, bool beside, size_t step, Backend::Ready& out);
+  // Runs it; returns the kernel's target.
+  const char* call(const Instruction& use, bool beside, size_t step);
 
   // --- what happens to a tensor once it is written -------------------------------------------------------------------
 
-  Capture copy_out(const std::string& name, int64_t rows, bool beside);
-
-  Capture described(const std::string& name, int64_t rows) const;
+  Capture copy_out(int slot, int64_t rows, bool beside);
+  Capture described(int slot, int64_t rows) const;
 
   // Only the rows that request.keep names.
-  Capture copy_kept(const std::string& name, int64_t rows, bool beside);
+  Capture copy_kept(int slot, int64_t rows, bool beside);
 
-  void check_finite(const std::string& name, const Capture& tensor, const Op& op, const char* target);
+  void check_finite(int slot, const Capture& tensor, const Instruction& use, const char* target);
 
   // Hooks, finite check, capture, cache. Returns whether a hook changed the tensor.
-  bool settle(const std::string& name, const Op& op, const char* target, bool beside, size_t step);
+  bool settle(const Instruction& use, const char* target, bool beside, size_t step);
 
   // Chunks of a long prompt come one after the other; their rows are joined.
   void append(Capture tensor);
 
-  void store(const Stage& s, const float* rows);
+  void store(const Slot& slot, const float* rows);
 
   // --- the walk ------------------------------------------------------------------------------------------------------
 
-  void record(const std::string& writes, const Op& op, const char* target, const std::vector<std::string>& reads,
-              const std::vector<WeightRef>& weights, const Attributes& attributes, const std::vector<int>& covers);
-  bool recording = false;
-  std::chrono::steady_clock::time_point started;  // when the kernel that is recorded next was called
+  void record(const Instruction& use, const char* target, const std::vector<std::string>& reads,
+              const std::vector<int>& covers);
 
   // One stage of a chain with its own kernel.
-  bool run_stage(int i, bool last, size_t step);
+  bool run_stage(const Instruction& use, bool last, size_t step);
 
   // The hidden stages of a fused step that somebody looks at; true when a hook changed one and the chain has taken
   // over.
-  bool run_beside(const Step& step, size_t index);
+  bool run_beside(const ProgramStep& step, size_t index);
 
-  void run_step(size_t index);
+  // Whether a step has to be run apart from its neighbours.
+  bool is_looked_into(const ProgramStep& step) const;
+
+  // Runs the step, or as many as run together with it; returns how many.
+  size_t run_steps(size_t index);
 
   void checkpoint();
-
   void run(const std::vector<int32_t>& ids);
 };
 

@@ -54,20 +54,20 @@ bool Model::takes_q8(const WeightRef& ref) const {
   return !exact && tensor && tensor->format && backend->takes_q8(*tensor->format);
 }
 
-const Plan& Model::plan(const std::set<std::string>& edited) const {
+const Program& Model::program(const std::set<std::string>& edited, bool chain, bool longer) const {
   std::lock_guard lock(mutex_);
-  auto it = plans_.find(edited);
-  if (it == plans_.end()) {
-    it = plans_.emplace(edited, make_plan(graph, {[&](const WeightRef& ref) { return takes_q8(ref); }, edited})).first;
+  std::unique_ptr<const Program>& made = programs_[chain ? Key{{}, true, longer} : Key{edited, false, longer}];
+  if (!made) {
+    const auto rounds = [&](const WeightRef& ref) { return takes_q8(ref); };
+    const auto find = [&](const Op& op, size_t argument, const WeightRef& ref) {
+      WeightRef twin = ref;
+      if (longer && graph.constants.count(ref.tensor + ".long")) twin.tensor += ".long";
+      return weight(op, argument, twin);
+    };
+    made = std::make_unique<const Program>(
+        graph, make_plan(graph, {rounds, chain ? std::set<std::string>{} : edited, !chain}), *backend, find);
   }
-  return it->second;
-}
-
-const Plan& Model::chain() const {
-  std::lock_guard lock(mutex_);
-  if (!chain_)
-    chain_ = std::make_unique<Plan>(make_plan(graph, {[&](const WeightRef& ref) { return takes_q8(ref); }, {}, false}));
-  return *chain_;
+  return *made;
 }
 
 }  // namespace cutaway

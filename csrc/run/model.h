@@ -7,8 +7,8 @@
 #include <set>
 #include <string>
 
-#include "graph/plan.h"
 #include "load/weights.h"
+#include "run/program.h"
 
 namespace cutaway {
 
@@ -26,10 +26,9 @@ class Model {
   const Graph graph;
   const bool exact;
 
-  // The plan in which the stages of `edited` may be changed by hooks. Cached.
-  const Plan& plan(const std::set<std::string>& edited) const;
-  // The plan with one step per stage.
-  const Plan& chain() const;
+  // The plan in which the stages of `edited` may be changed by hooks, or with one step per stage (`chain`), made ready.
+  // `longer`: with longrope, the constants for sequences beyond the original context. Cached.
+  const Program& program(const std::set<std::string>& edited, bool chain = false, bool longer = false) const;
 
   Tensor weight(const Op& op, size_t argument, const WeightRef& ref) const;
   const Weights& weights() const { return *weights_; }
@@ -41,8 +40,12 @@ class Model {
 
   std::shared_ptr<Weights> weights_;
   mutable std::mutex mutex_;
-  mutable std::map<std::set<std::string>, Plan> plans_;
-  mutable std::unique_ptr<Plan> chain_;
+  struct Key {
+    std::set<std::string> edited;
+    bool chain, longer;
+    auto operator<=>(const Key&) const = default;
+  };
+  mutable std::map<Key, std::unique_ptr<const Program>> programs_;
 };
 
 }  // namespace cutaway

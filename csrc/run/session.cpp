@@ -27,15 +27,6 @@ Session::~Session() {
   if (workspace_) model->backend->release(workspace_, workspace_bytes_);
 }
 
-Tensor Session::weight(const Op& op, size_t argument, const WeightRef& ref) const {
-  const Graph& graph = model->graph;
-  if (!graph.long_context || n_ctx <= graph.long_context || !graph.constants.count(ref.tensor + ".long"))
-    return model->weight(op, argument, ref);
-  WeightRef twin = ref;
-  twin.tensor += ".long";
-  return model->weight(op, argument, twin);
-}
-
 Cache& Session::at(int64_t i) {
   if (i < 0 || i >= sequences())
     throw Error("ArgumentError",
@@ -76,8 +67,18 @@ void* Session::workspace(size_t bytes) {
     workspace_bytes_ = 0;
     workspace_ = model->backend->allocate(bytes);
     workspace_bytes_ = bytes;
+    ready_program_ = nullptr;
   }
   return workspace_;
+}
+
+void Session::keep_ready(const Program& program, int64_t tokens) {
+  constexpr int64_t kFew = 16;
+  if (ready_program_ == &program && ready_tokens_ == tokens) return;
+  ready_.clear();
+  if (tokens <= kFew) ready_.resize(program.steps.size());
+  ready_program_ = &program;
+  ready_tokens_ = tokens;
 }
 
 }  // namespace cutaway

@@ -17,6 +17,7 @@ namespace cutaway {
 // One watched tensor, on the host.
 struct Capture {
   std::string name;
+  int slot = -1;                    // its number in the program
   std::vector<int64_t> shape{};     // T first; of a tensor with an S axis, [H] only: see `positions`
   bool q8 = false;                  // holds the blocks of quantize_q8
   bool integers = false;            // `data` holds the bits of int32
@@ -86,15 +87,21 @@ class Session {
 
  private:
   friend struct Forward;
-  // As the model's; with longrope, constants for long sequences where n_ctx is beyond the original context.
-  Tensor weight(const Op& op, size_t argument, const WeightRef& ref) const;
   Cache& at(int64_t sequence);
   void* workspace(size_t bytes);
+
+  // Calls made ready in a pass stay so for later ones of the same program with as many tokens, while they are few: a
+  // token of decoding then checks next to nothing again. Null: not kept; without an op: not made ready yet.
+  void keep_ready(const Program& program, int64_t tokens);
+  Backend::Ready* kept_ready(size_t step) { return ready_.empty() ? nullptr : &ready_[step]; }
 
   CacheShape cache_;
   std::vector<Cache> sequences_;
   void* workspace_ = nullptr;
   size_t workspace_bytes_ = 0;
+  const Program* ready_program_ = nullptr;
+  int64_t ready_tokens_ = 0;
+  std::vector<Backend::Ready> ready_;
   std::chrono::steady_clock::time_point checked_{};  // when request.checkpoint was called last
 };
 

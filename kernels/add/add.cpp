@@ -8,7 +8,7 @@ const Op op_add = make_op<Add, kernels>("add", {"x", "y"}, {}, {});
 
 Shape Add::shape(const Call& call) {
   const Shape &x = call.reads[0].shape, &y = call.reads[1].shape;
-  check_shape(call, x == y, "y is " + y.str() + ", expected " + x.str() + ", the shape of x; nothing is broadcast");
+  CHECK_SHAPE(call, x == y, "y is " + y.str() + ", expected " + x.str() + ", the shape of x; nothing is broadcast");
   return x;
 }
 

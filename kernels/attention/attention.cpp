@@ -10,7 +10,7 @@ const Op op_attention =
 Shape Attention::shape(const Call& call) {
   const Shape &q = call.reads[0].shape, &keys = call.reads[1].shape, &values = call.reads[2].shape;
   check_queries(call, q, keys);
-  check_shape(call, values == keys, "values is " + values.str() + ", expected " + keys.str() + ", the shape of keys");
+  CHECK_SHAPE(call, values == keys, "values is " + values.str() + ", expected " + keys.str() + ", the shape of keys");
   if (call.has_weight(0)) check_sinks(call, q[1]);
   return q;
 }

@@ -8,11 +8,11 @@ const Op op_attention_mix = make_op<AttentionMix, kernels>("attention_mix", {"pa
 
 Shape AttentionMix::shape(const Call& call) {
   const Shape &pattern = call.reads[0].shape, &values = call.reads[1].shape;
-  check_shape(call, pattern.rank == 3, "pattern is " + pattern.str() + ", expected [T, H, S]");
-  check_shape(
+  CHECK_SHAPE(call, pattern.rank == 3, "pattern is " + pattern.str() + ", expected [T, H, S]");
+  CHECK_SHAPE(
       call, values.rank == 3 && values[0] == pattern[2],
       "values is " + values.str() + ", expected [S, G, E] with S = " + std::to_string(pattern[2]) + " as in pattern");
-  check_shape(call, values[1] > 0 && pattern[1] % values[1] == 0,
+  CHECK_SHAPE(call, values[1] > 0 && pattern[1] % values[1] == 0,
               "pattern has " + std::to_string(pattern[1]) + " heads and values " + std::to_string(values[1]) +
                   ", expected a multiple: each value head serves equally many query heads");
   return {pattern[0], pattern[1], values[2]};

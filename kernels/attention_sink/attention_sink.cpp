@@ -8,7 +8,7 @@ const Op op_attention_sink = make_op<AttentionSink, kernels>("attention_sink", {
 
 Shape AttentionSink::shape(const Call& call) {
   const Shape& scores = call.reads[0].shape;
-  check_shape(call, scores.rank == 3 && scores[2] > 0, "scores is " + scores.str() + ", expected [T, H, S]");
+  CHECK_SHAPE(call, scores.rank == 3 && scores[2] > 0, "scores is " + scores.str() + ", expected [T, H, S]");
   check_sinks(call, scores[1]);
   return {scores[0], scores[1]};
 }

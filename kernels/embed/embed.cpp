@@ -8,8 +8,8 @@ const Op op_embed = make_op<Embed, kernels>("embed", {"ids"}, {"w"}, {});
 
 Shape Embed::shape(const Call& call) {
   const Tensor &ids = call.reads[0], &w = call.weights[0];
-  check_shape(call, w.layout == Layout::packed, "w is not packed");
-  check_shape(call, ids.format == nullptr, "ids are not int32");
+  CHECK_SHAPE(call, w.layout == Layout::packed, "w is not packed");
+  CHECK_SHAPE(call, ids.format == nullptr, "ids are not int32");
   return {ids.shape.elements(), w.shape[1]};
 }
 

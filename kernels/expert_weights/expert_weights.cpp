@@ -8,7 +8,7 @@ const Op op_expert_weights = make_op<ExpertWeights, kernels>("expert_weights", {
 
 Shape ExpertWeights::shape(const Call& call) {
   const Shape &x = call.reads[0].shape, &indices = call.reads[1].shape;
-  check_shape(call, x.rank == 2, "x is " + x.str() + ", expected [T, X]");
+  CHECK_SHAPE(call, x.rank == 2, "x is " + x.str() + ", expected [T, X]");
   check_indices(call, call.reads[1], x[0], x[1]);
   return indices;
 }

@@ -20,16 +20,16 @@ int64_t columns(const Tensor& x) {
 
 Shape ExpertsMatmul::shape(const Call& call) {
   const Tensor &x = call.reads[0], &indices = call.reads[1], &w = call.weights[0];
-  check_shape(call, w.layout == Layout::packed && w.shape.rank == 3, "w is not packed experts [X, N, K]");
+  CHECK_SHAPE(call, w.layout == Layout::packed && w.shape.rank == 3, "w is not packed experts [X, N, K]");
   check_indices(call, indices, x.shape[0], w.shape[0]);
   const int64_t A = indices.shape[1], K = w.shape[2];
-  check_shape(call, columns(x) == K || columns(x) == A * K,
+  CHECK_SHAPE(call, columns(x) == K || columns(x) == A * K,
               "x has " + std::to_string(columns(x)) + " columns a token, expected K = " + std::to_string(K) +
                   " or A K = " + std::to_string(A * K));
-  check_shape(call, !is_q8(x) || has_codes(*w.format),
+  CHECK_SHAPE(call, !is_q8(x) || has_codes(*w.format),
               std::string("x is rounded to 8 bits, but w is ") + w.format->name + ", which takes float x");
   if (call.has_weight(1))
-    check_shape(
+    CHECK_SHAPE(
         call, call.weights[1].shape.elements() == w.shape[0] * w.shape[1],
         "bias is " + call.weights[1].shape.str() + ", expected [X, N] = " + Shape({w.shape[0], w.shape[1]}).str());
   return {x.shape[0], A, w.shape[1]};

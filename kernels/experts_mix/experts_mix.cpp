@@ -8,8 +8,8 @@ const Op op_experts_mix = make_op<ExpertsMix, kernels>("experts_mix", {"x", "w"}
 
 Shape ExpertsMix::shape(const Call& call) {
   const Shape &x = call.reads[0].shape, &w = call.reads[1].shape;
-  check_shape(call, x.rank == 3, "x is " + x.str() + ", expected [T, A, D]");
-  check_shape(call, w == Shape({x[0], x[1]}), "w is " + w.str() + ", expected " + Shape({x[0], x[1]}).str());
+  CHECK_SHAPE(call, x.rank == 3, "x is " + x.str() + ", expected [T, A, D]");
+  CHECK_SHAPE(call, w == Shape({x[0], x[1]}), "w is " + w.str() + ", expected " + Shape({x[0], x[1]}).str());
   return {x[0], x[2]};
 }
 

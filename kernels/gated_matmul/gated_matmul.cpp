@@ -19,7 +19,7 @@ Call half(const Call& call, size_t which) {
 
 Shape GatedMatmul::shape(const Call& call) {
   Shape gate = Matmul::shape(half(call, 0)), up = Matmul::shape(half(call, 1));
-  check_shape(call, gate == up, "gate gives " + gate.str() + ", up gives " + up.str());
+  CHECK_SHAPE(call, gate == up, "gate gives " + gate.str() + ", up gives " + up.str());
   return gate;
 }
 

@@ -19,13 +19,13 @@ int64_t columns(const Tensor& x) {
 
 Shape Matmul::shape(const Call& call) {
   const Tensor &x = call.reads[0], &w = call.weights[0];
-  check_shape(call, w.layout == Layout::packed, "w is not packed");
-  check_shape(call, columns(x) == w.shape[1],
+  CHECK_SHAPE(call, w.layout == Layout::packed, "w is not packed");
+  CHECK_SHAPE(call, columns(x) == w.shape[1],
               "x has rows of " + std::to_string(columns(x)) + ", w is [N, K] = " + w.shape.str());
-  check_shape(call, !is_q8(x) || has_codes(*w.format),
+  CHECK_SHAPE(call, !is_q8(x) || has_codes(*w.format),
               std::string("x is rounded to 8 bits, but w is ") + w.format->name + ", which takes float x");
   if (call.weights.size() > 1 && call.weights[1].data)
-    check_shape(call, call.weights[1].shape.elements() == w.shape[0],
+    CHECK_SHAPE(call, call.weights[1].shape.elements() == w.shape[0],
                 "bias is " + call.weights[1].shape.str() + ", expected [N] = [" + std::to_string(w.shape[0]) + "]");
   return {x.shape[0], w.shape[0]};
 }

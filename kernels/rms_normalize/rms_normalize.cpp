@@ -8,7 +8,7 @@ const Op op_rms_normalize = make_op<RmsNormalize, kernels>("rms_normalize", {"x"
 
 Shape RmsNormalize::shape(const Call& call) {
   const Shape &x = call.reads[0].shape, &scale = call.reads[1].shape;
-  check_shape(
+  CHECK_SHAPE(
       call, scale.elements() == x.rows(),
       "scale is " + scale.str() + ", expected one number for each of the " + std::to_string(x.rows()) + " rows of x");
   return x;

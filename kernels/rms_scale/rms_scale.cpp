@@ -8,7 +8,7 @@ const Op op_rms_scale = make_op<RmsScale, kernels>("rms_scale", {"x"}, {}, {"eps
 
 Shape RmsScale::shape(const Call& call) {
   Shape scale = call.reads[0].shape;
-  check_shape(call, scale.rank > 0 && scale.last() > 0,
+  CHECK_SHAPE(call, scale.rank > 0 && scale.last() > 0,
               "x is " + scale.str() + ", expected rows of at least one element");
   scale[scale.rank - 1] = 1;
   return scale;

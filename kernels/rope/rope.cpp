@@ -10,10 +10,10 @@ const Op op_rope = make_op<Rope, kernels>("rope", {"x", "positions"}, {"frequenc
 
 Shape Rope::shape(const Call& call) {
   const Shape &x = call.reads[0].shape, &positions = call.reads[1].shape, &frequencies = call.weights[0].shape;
-  check_shape(call, x.rank == 3, "x is " + x.str() + ", expected [T, H, E]");
-  check_shape(call, positions.rank == 1 && positions[0] == x[0],
+  CHECK_SHAPE(call, x.rank == 3, "x is " + x.str() + ", expected [T, H, E]");
+  CHECK_SHAPE(call, positions.rank == 1 && positions[0] == x[0],
               "positions is " + positions.str() + ", expected one for each of the " + std::to_string(x[0]) + " tokens");
-  check_shape(call, frequencies.rank == 1 && 2 * frequencies[0] <= x[2],
+  CHECK_SHAPE(call, frequencies.rank == 1 && 2 * frequencies[0] <= x[2],
               "frequencies is " + frequencies.str() + ", expected at most half of E = " + std::to_string(x[2]));
   return x;
 }

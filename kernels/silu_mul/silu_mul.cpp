@@ -8,7 +8,7 @@ const Op op_silu_mul = make_op<SiluMul, kernels>("silu_mul", {"pre", "pre_linear
 
 Shape SiluMul::shape(const Call& call) {
   const Shape &pre = call.reads[0].shape, &linear = call.reads[1].shape;
-  check_shape(call, pre == linear, "pre_linear is " + linear.str() + ", expected " + pre.str() + ", the shape of pre");
+  CHECK_SHAPE(call, pre == linear, "pre_linear is " + linear.str() + ", expected " + pre.str() + ", the shape of pre");
   return pre;
 }
 

@@ -8,7 +8,7 @@ const Op op_softmax = make_op<Softmax, kernels>("softmax", {"x"}, {"?sinks"}, {}
 
 Shape Softmax::shape(const Call& call) {
   const Shape& x = call.reads[0].shape;
-  check_shape(call, x.rank > 0 && x.last() > 0, "x is " + x.str() + ", expected rows of at least one element");
+  CHECK_SHAPE(call, x.rank > 0 && x.last() > 0, "x is " + x.str() + ", expected rows of at least one element");
   if (call.has_weight(0)) check_sinks(call, x.rank >= 2 ? x[x.rank - 2] : 0);
   return x;
 }

@@ -9,7 +9,7 @@ const Op op_top_k = make_op<TopK, kernels>("top_k", {"x"}, {}, {"k"});
 Shape TopK::shape(const Call& call) {
   const Shape& x = call.reads[0].shape;
   const double k = call.number("k", 0);
-  check_shape(call, x.rank == 2, "x is " + x.str() + ", expected [T, X]");
+  CHECK_SHAPE(call, x.rank == 2, "x is " + x.str() + ", expected [T, X]");
   if (!(k >= 1 && k <= static_cast<double>(x[1])))
     throw Error("ArgumentError", std::string(call.who) + ": k is " + std::to_string(k) + ", expected 1 to " +
                                      std::to_string(x[1]) + ", the columns of x");
