@@ -19,7 +19,7 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER := ccache
 endif
 
-.PHONY: help demo test test-peers peers test-cuda mutants sanitize lint format bench wheel dev clean
+.PHONY: help demo test test-peers peers test-cuda mutants sanitize lint format bench bench-peers wheel dev clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -69,8 +69,12 @@ format: $(VENV)/.dev  ## rewrite sources as the formatters want them, and _core.
 	$(VENV)/bin/clang-format -i $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 	PYTHON=$(py) tools/stubs.sh
 
-bench: $(VENV)/.package $(VENV)/.smollm2  ## measure this machine and compare speed; read benchmarks/LOG.md beside it
-	$(foreach script,$(wildcard benchmarks/peaks.py benchmarks/kernels.py benchmarks/decode.py),$(py) $(script) $(ARGS) &&) true
+bench: $(VENV)/.package $(VENV)/.smollm2  ## measure every row of README's table of speeds whose peer is installed
+	$(py) benchmarks/peaks.py
+	$(py) benchmarks/report.py $(foreach peer,--peer=$(PEERS) --peer-avx2=$(PEERS)-avx2 --transformer-lens=$(PEERS)-lens,\
+	  $(if $(wildcard $(word 2,$(subst =, ,$(peer)))/.peers),$(peer)/bin/python)) $(ARGS)
+
+bench-peers: $(PEERS)/.peers $(PEERS)-avx2/.peers $(PEERS)-lens/.peers  ## only install what bench compares with
 
 wheel: $(wheel_stamp)  ## build/wheel/cutaway-*.whl
 	@ls -sh build/wheel/*.whl
@@ -130,6 +134,21 @@ $(PEERS)/.peers: $(wheel_stamp) $(PEERS)/.torch $(PEERS)/.smollm2
 	@echo "--- $(PEERS): llama.cpp (compiled here unless pip has kept it), transformers"
 	@PATH="$(abspath $(VENV))/bin:$$PATH" $(PEERS)/bin/python $(pip_install) "$$(ls $(CURDIR)/build/wheel/cutaway-*.whl)[test,peers]"
 	@$(PEERS)/bin/python $(pip_install) --no-deps --force-reinstall build/wheel/cutaway-*.whl
+	@touch $@
+
+# llama.cpp for AVX2, whatever this machine has.
+$(PEERS)-avx2/.peers:
+	@echo "--- $(@D): llama.cpp for AVX2 (compiled here)"
+	@$(PYTHON) -m venv $(@D)
+	@CMAKE_ARGS=-DGGML_NATIVE=OFF $(@D)/bin/python $(pip_install) --no-cache-dir --no-binary llama-cpp-python llama-cpp-python==0.3.36
+	@touch $@
+
+# The last major version with HookedTransformer; it needs NumPy 1, which newer packages of data sets do not take.
+$(PEERS)-lens/.peers:
+	@echo "--- $(@D): torch, TransformerLens"
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python $(pip_install) torch==2.13.0
+	@$(@D)/bin/python $(pip_install) transformer-lens==2.18.0 "datasets<3.1" "pyarrow<19" "pandas<2.3"
 	@touch $@
 
 # Changes when a source file appears or goes away.

@@ -58,7 +58,11 @@ def test_the_last_level_cache_is_known():
     assert roofline.last_level_cache() > 0
 
 
-@pytest.mark.parametrize("name, file", [("llama", "llama-F16.gguf"), ("gpt-oss", "gpt-oss-MXFP4_MOE.gguf")])
+# Three matrices of their own, rows of one matrix, and experts.
+FILES = [("llama", "llama-F16.gguf"), ("gpt2", "gpt2-F16.gguf"), ("gpt-oss", "gpt-oss-MXFP4_MOE.gguf")]
+
+
+@pytest.mark.parametrize("name, file", FILES)
 def test_stages_cost_what_the_model_reads_and_their_time_is_that_of_the_pass(tiny, name, file):
     import time
 
@@ -76,7 +80,7 @@ def test_stages_cost_what_the_model_reads_and_their_time_is_that_of_the_pass(tin
     assert {("blocks.*.attn.z", model.cfg.n_layers), ("unembed.out", 1)} <= kernels
     products = [r for r in found["decode"] if "matmul" in r.kernel]
     moved = bytes_per_token(model, 0)["weights"]
-    # Beside their weights products move their inputs and outputs; norms and biases are not products. Seen 1.04, 1.07.
+    # Beside their weights products move their inputs and outputs; norms and biases are not products. Seen 1.02 to 1.07.
     assert moved * 0.9 < sum(r.bytes for r in products) < moved * 1.2
     assert all(r.bound == "memory" and r.floor == pytest.approx(r.bytes / 10e9) for r in products)
     c = model.cfg

@@ -59,12 +59,13 @@ class Costs:
             given[argument.removeprefix("?")] = self._cached(read, rows) if cached else self._read(read, T, S)
         more = 0.0
         for argument, ref in zip(op["weights"], ran["weights"], strict=False):
-            given[argument.removeprefix("?")] = _hollow(ref["shape"])
-            elements = float(np.prod(ref["shape"]))
+            shape = ref["shape"] if len(ref["shape"]) == 3 else [ref["rows"], *ref["shape"][1:]]
+            given[argument.removeprefix("?")] = _hollow(shape)
+            elements = float(np.prod(shape))
             used = 1.0
             if ran["op"].startswith("experts"):  # of its matrices those that some token chose
-                used = len(np.unique(given["indices"])) / ref["shape"][0]
-            if len(ref["shape"]) > 1 and ran["op"] != "embed":  # cost() counts four bytes an element
+                used = len(np.unique(given["indices"])) / shape[0]
+            if len(shape) > 1 and ran["op"] != "embed":  # cost() counts four bytes an element
                 more += used * (self.size.get(_key(ref), 4 * elements) - 4 * elements)
         moved, operations = ops.definition(ran["op"]).cost(**given)
         return max(0.0, moved + more), operations

@@ -1,0 +1,57 @@
+"""README's table of speeds is what benchmarks/report.py makes of the committed results, and of nothing else."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def report():
+    spec = importlib.util.spec_from_file_location("benchmarks_report", ROOT / "benchmarks" / "report.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+def shown(report, text):
+    return text.split(report.BEGIN)[1].split(report.END)[0]
+
+
+def test_readmes_numbers_are_those_of_the_results(report):
+    assert shown(report, (ROOT / "README.md").read_text(encoding="utf-8")) == report.table(report.read_results())
+
+
+def test_every_ratio_is_that_of_its_two_numbers(report):
+    for row in report.read_results():
+        ratio = row.peer / row.ours if row.unit in ("s", "MB") else row.ours / row.peer
+        assert row.ratio == pytest.approx(ratio, rel=2e-3), row.work
+
+
+def test_new_rows_take_the_place_of_old_ones_and_another_machine_starts_anew(report, monkeypatch, tmp_path):
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results.csv")
+    monkeypatch.setattr(report, "README", tmp_path / "README.md")
+    report.README.write_text("before\n" + report.BEGIN + "old\n" + report.END + "after\n")
+    row = {f.name: "" if f.type == "str" else 0.0 for f in report.fields(report.Row)}
+    row |= {"unit": "tok/s", "ours": 12.3456, "peer": 6.0, "ratio": 2.0576, "share": 0.5, "against": "llama.cpp 1, x"}
+    a, b = (report.Row(**row | {"work": w, "machine": "here", "day": "2026-01-02"}) for w in "ab")
+    report.write_results([a, b])
+    better = report.Row(**row | {"work": "a", "machine": "here", "day": "2026-01-03", "ours": 24.0})
+    report.update_readme(report.write_results([better]))
+    text = report.README.read_text()
+    assert re.fullmatch(r"before\n.*after\n", text, re.DOTALL) and "old" not in text
+    assert shown(report, text).splitlines() == [
+        "On here, 2026-01-02 to 2026-01-03, beside llama.cpp 1:",
+        "",
+        "| work | | cutaway | beside it | ratio | asked | of peak |",
+        "|---|---|---|---|---|---|---|",
+        "| a | tok/s | 24.0 | 6 | 2.06 |  | 50 % |",
+        "| b | tok/s | 12.3 | 6 | 2.06 |  | 50 % |",
+    ]
+    other = report.Row(**row | {"work": "c", "machine": "there", "day": "2026-01-04"})
+    assert [r.work for r in report.write_results([other])] == ["c"]
