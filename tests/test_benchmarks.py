@@ -1,7 +1,9 @@
 """README's table of speeds is what benchmarks/report.py makes of the committed results, and of nothing else."""
 
 import importlib.util
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -55,3 +57,20 @@ def test_new_rows_take_the_place_of_old_ones_and_another_machine_starts_anew(rep
     ]
     other = report.Row(**row | {"work": "c", "machine": "there", "day": "2026-01-04"})
     assert [r.work for r in report.write_results([other])] == ["c"]
+
+
+def test_a_first_token_in_a_fresh_process():
+    run = [sys.executable, str(ROOT / "benchmarks" / "cold.py"), "tiny:llama", "5", "6"]
+    out = json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+    assert 0 < out["load"] < out["seconds"] < 60
+    assert 1 << 20 < out["imported"] < out["peak"] < 1 << 30
+
+
+@pytest.mark.peers("llama_cpp")
+def test_llama_cpp_runs_beside_us():
+    import cutaway as ct
+    from cutaway.speed import measure
+
+    found = measure(ct.load("tiny:llama"), prompt=8, new=4, runs=1, stages=False)
+    assert not found["peer_absent"] and "AVX" in found["peer_features"]
+    assert len([side for side in found["sides"] if side.startswith("llama.cpp")]) == 2
