@@ -477,7 +477,8 @@ class JsonTokenizer {
       templates.emplace_back("default", text);
       return;
     }
-    const Json* value = child(&config, "chat_template");
+    const Json of_processor = beside("chat_template.json");  // as some of gemma3's folders have it
+    const Json* value = child(child(&config, "chat_template") ? &config : &of_processor, "chat_template");
     if (value && value->string()) templates.emplace_back("default", *value->string());
     if (value && value->array())
       for (const Json& entry : *value->array())

@@ -15,8 +15,13 @@ from cutaway import _core
 from cutaway.errors import ArgumentError, MappingError
 from cutaway.output import escape, plain, table
 
-# The tokenizers we speak, as tokenizer.ggml.model names them, and the file that a Hugging Face folder has instead.
-TOKENIZERS = {"gpt2": "byte-level BPE", "llama": "SentencePiece-style BPE", "tokenizer.json": "BPE"}
+# The tokenizers we speak, as tokenizer.ggml.model names them, and the files that a Hugging Face folder has instead.
+TOKENIZERS = {
+    "gpt2": "byte-level BPE",
+    "llama": "SentencePiece-style BPE",
+    "tokenizer.json": "BPE",
+    "vocab.json": "byte-level BPE",
+}
 
 
 def inspect(path: str | os.PathLike[str], *, limits: Mapping[str, int] | None = None) -> Inspection:
@@ -189,7 +194,7 @@ class Inspection:
             "vocabulary": self._file.length(tokens) if tokens in self._file.keys else own("vocab_size"),
             "tokenizer": self._tokenizer(),
             "pre_tokenizer": self._get("tokenizer.ggml.pre"),
-            "chat_template": any(key.startswith("tokenizer.chat_template") for key in self.metadata),
+            "chat_template": self._has_template(),
             "tied_head": None if not self._tensors else all(t.name != "output.weight" for t in self._tensors),
         }
 
@@ -247,7 +252,7 @@ class Inspection:
             f"{_shorten(summary['kv_heads'])} for keys and values",
             "context": _shorten(summary["context"]),
             "vocabulary": f"{_shorten(summary['vocabulary'])}, {kind} "
-            f"({_shorten(tokenizer)}, {_shorten(summary['pre_tokenizer'])})",
+            + (f"({tokenizer})" if self._folder else f"({_shorten(tokenizer)}, {_shorten(summary['pre_tokenizer'])})"),
             "chat template": "yes" if summary["chat_template"] else "no",
             "output head": {None: "none", True: "tied to the embedding", False: "its own"}[summary["tied_head"]],
             "weights": ", ".join(f"{row['format']} {_bytes(row['bytes'])}" for row in self.formats()) or "none",
@@ -262,9 +267,25 @@ class Inspection:
         return "\n".join(lines)
 
     def _tokenizer(self) -> Any:
-        if self._folder:
-            return "tokenizer.json" if os.path.isfile(os.path.join(self._folder, "tokenizer.json")) else None
-        return self._get("tokenizer.ggml.model")
+        if not self._folder:
+            return self._get("tokenizer.ggml.model")
+        if self._has("tokenizer.json"):
+            return "tokenizer.json"
+        return "vocab.json" if self._has("vocab.json") and self._has("merges.txt") else None
+
+    def _has_template(self) -> bool:  # a damaged file is the tokenizer's to complain of
+        if not self._folder:
+            return any(key.startswith("tokenizer.chat_template") for key in self.metadata)
+        if self._has("chat_template.jinja") or self._has("chat_template.json"):
+            return True
+        try:
+            with open(os.path.join(self._folder, "tokenizer_config.json"), "rb") as file:
+                return bool(json.load(file).get("chat_template"))
+        except (OSError, ValueError, RecursionError, AttributeError):
+            return False
+
+    def _has(self, name: str) -> bool:
+        return os.path.isfile(os.path.join(self._folder, name))
 
     def _get(self, key: str) -> Any:
         return self.metadata.get(key)

@@ -7,7 +7,9 @@ import time
 import cutaway as ct
 import pytest
 from cutaway.errors import ArgumentError, MappingError
+from cutaway.inspect import TOKENIZERS
 from files.build import F16, METADATA, build, u64
+from files.folder import write
 from files.opening import TINY, put
 
 
@@ -69,6 +71,25 @@ def test_inspect_to_json(tmp_path):
         ["path", "parts", "kind", "bytes", "header_bytes", "summary", "missing", "warnings"]
         + ["metadata", "types", "formats", "layers", "tensors"]
     )
+
+
+def test_inspect_a_folder_and_its_tokenizer(tmp_path):
+    folder = write(tmp_path / "m")
+    assert ct.inspect(folder).missing() == [f"tokenizer not said is not one of {', '.join(TOKENIZERS)}"]
+    (folder / "vocab.json").write_text("{}")
+    (folder / "merges.txt").write_text("")
+    (folder / "tokenizer_config.json").write_text('{"chat_template": null}')
+    info = ct.inspect(folder)
+    assert info.missing() == [] and info.summary()["chat_template"] is False
+    assert "5, byte-level BPE (vocab.json)\n" in repr(info)
+    (folder / "tokenizer.json").write_text("{}")
+    for name, text in (("tokenizer_config.json", '{"chat_template": "x"}'), ("chat_template.jinja", "x")):
+        (folder / name).write_text(text)
+        assert ct.inspect(folder).summary()["chat_template"] is True
+        (folder / name).write_text("[")
+    (folder / "chat_template.jinja").unlink()
+    info = ct.inspect(folder)
+    assert info.summary()["chat_template"] is False and "5, BPE (tokenizer.json)\n" in repr(info)
 
 
 def test_inspect_says_what_cannot_run(tmp_path):

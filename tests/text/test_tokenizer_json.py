@@ -282,6 +282,9 @@ def test_chat_templates(folder):
         "default": "a",
         "tool_use": "b",
     }
+    beside = {"chat_template.json": {"chat_template": "p"}}
+    assert Tokenizer(folder("gemma3", config={"chat_template": None}, **beside)).chat_template == "p"
+    assert Tokenizer(folder("gemma3", config={"chat_template": "x"}, **beside)).chat_template == "x"
     own = Tokenizer(folder("gpt2", config={"chat_template": "x"}, **{"chat_template.jinja": "jé"}))
     assert own.chat_template == "jé"
 
