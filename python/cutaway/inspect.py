@@ -14,6 +14,7 @@ from typing import Any
 from cutaway import _core
 from cutaway.errors import ArgumentError, MappingError
 from cutaway.output import escape, plain, table
+from cutaway.text import folder_tokenizer
 
 # The tokenizers we speak, as tokenizer.ggml.model names them, and the files that a Hugging Face folder has instead.
 TOKENIZERS = {
@@ -267,11 +268,7 @@ class Inspection:
         return "\n".join(lines)
 
     def _tokenizer(self) -> Any:
-        if not self._folder:
-            return self._get("tokenizer.ggml.model")
-        if self._has("tokenizer.json"):
-            return "tokenizer.json"
-        return "vocab.json" if self._has("vocab.json") and self._has("merges.txt") else None
+        return folder_tokenizer(self._folder) if self._folder else self._get("tokenizer.ggml.model")
 
     def _has_template(self) -> bool:  # a damaged file is the tokenizer's to complain of
         if not self._folder:

@@ -24,7 +24,7 @@ from cutaway.gguf import write_gguf
 from cutaway.loading import find
 from cutaway.model import Model
 from cutaway.output import plain, refuse_path, table
-from cutaway.text import Tokenizer
+from cutaway.text import Tokenizer, folder_tokenizer
 
 PLAIN = ("f32", "f16", "bf16")
 # What takes the place of a format whose blocks do not fit a row; at last the tensor keeps its own.
@@ -288,7 +288,7 @@ def _metadata(file: Any, format: str) -> tuple[dict[str, Any], list[str]]:
         out |= {"general.file_type": FILE_TYPES[format], "general.quantization_version": 2}
     if not file.folder:
         return out, []
-    if not os.path.isfile(os.path.join(file.folder, "tokenizer.json")):
+    if not folder_tokenizer(file.folder):
         return out, ["the folder has no tokenizer.json, so the file has no tokenizer and takes token ids only"]
     tokenizer, lost = Tokenizer(file).gguf_metadata()
     return out | tokenizer, lost

@@ -157,6 +157,14 @@ def tokenize_diff(a: Any, b: Any, text: str | bytes, *, bos: bool = False, parse
     return TokenizeDiff(data, x, y, first, at)
 
 
+def folder_tokenizer(folder: str) -> str | None:
+    """The file that a Hugging Face folder's tokenizer is read from: tokenizer.json, or vocab.json with merges.txt."""
+    there = lambda name: os.path.isfile(os.path.join(folder, name))
+    if there("tokenizer.json"):
+        return "tokenizer.json"
+    return "vocab.json" if there("vocab.json") and there("merges.txt") else None
+
+
 def token_ids(ids: Any, vocab_size: int) -> Ids:
     """The given ids as an int32 array [T]. Takes Tokens, an integer, a sequence of integers or an integer array.
 

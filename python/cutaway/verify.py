@@ -17,6 +17,7 @@ from cutaway.formats import formats, unpack
 from cutaway.loading import find, load
 from cutaway.output import plain, table
 from cutaway.report import Report
+from cutaway.text import folder_tokenizer
 
 # The largest relative error (root mean square) that a format explains on weights as models have them; another order of
 # rows or columns gives 1.4. Worst seen on SmolLM2 and the tiny models, quantised by llama-quantize and by us:
@@ -145,7 +146,7 @@ def verify(
         return out
     x, y = load(find(gguf), numerics="exact"), load(folder, numerics="exact")
     if tokens is None:
-        known = "tokenizer.ggml.tokens" in a.keys and os.path.isfile(os.path.join(b.folder, "tokenizer.json"))
+        known = "tokenizer.ggml.tokens" in a.keys and folder_tokenizer(b.folder) is not None
         tokens = "Once upon a time" if known else list(range(min(16, y.graph.V)))
         out.notes += [] if known else ["one of the two has no tokenizer, so the ids 0, 1, .. were run"]
     ids = y._token_arrays(tokens)[0][0]

@@ -1,5 +1,6 @@
 """ct.quantize: what it writes, in which format and why, the errors it reports, what it refuses and leaves behind."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -128,6 +129,20 @@ def test_a_folder_brings_its_tokenizer(tmp_path):
     (tmp_path / "hf" / "tokenizer.json").unlink()
     report = ct.quantize(tmp_path / "hf", tmp_path / "ids.gguf", "keep")
     assert "no tokenizer" in report.notes[0] and "no tokenizer" in repr(report)
+
+
+def test_vocab_and_merges_are_a_tokenizer_too(tmp_path):
+    gpt2, hf, out = TINY / "gpt2" / "gpt2-F16.gguf", tmp_path / "hf", tmp_path / "out.gguf"
+    ct.to_hf(gpt2, hf)
+    root = json.loads((hf / "tokenizer.json").read_text())
+    (hf / "tokenizer.json").unlink()
+    (hf / "vocab.json").write_text(json.dumps(root["model"]["vocab"]))
+    (hf / "merges.txt").write_text("\n".join(map(" ".join, root["model"]["merges"])))
+    added = {str(token.pop("id")): token for token in root["added_tokens"]}
+    (hf / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}))
+    assert ct.quantize(hf, out, "keep").notes == [] and ct.verify(out, hf).notes == []
+    text = "In the beginning 1611<|endoftext|>"
+    assert ct.load(out).to_tokens(text).tolist() == ct.load(gpt2).to_tokens(text).tolist()
 
 
 def changed(path, name, value):
