@@ -402,7 +402,7 @@ def test_inspect_and_plan(tmp_path):
     folder = write(tmp_path / "m")
     info = ct.inspect(folder)
     assert info.path == str(folder) and info.kind == "safetensors"
-    assert info.missing() == ["tokenizer not said is not one of gpt2, llama, tokenizer.json"]
+    assert info.missing() == ["tokenizer not said is not one of gpt2, llama, tokenizer.json, vocab.json"]
     (folder / "tokenizer.json").write_text("{}")
     assert info.missing() == [] and info.summary()["tokenizer"] == "tokenizer.json"
     assert json.loads(info.to_json())["kind"] == "safetensors"
