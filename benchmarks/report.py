@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import json
 import os
 import statistics
@@ -59,6 +60,7 @@ class Row:
     def cells(self) -> list[str]:
         """Of README's table."""
         share = f"{100 * self.share:.0f} %" if self.share else ""
+        share += f" of {self.gbs / self.share:.0f} GB/s" if self.gbs else ""
         return [self.work, self.unit, number(self.ours), number(self.peer), f"{self.ratio:.2f}", self.asked, share]
 
 
@@ -96,6 +98,10 @@ class Work:
     new: int = 32
     target: str = ""
     watch: str = ""  # what is asked of decoding while watched
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}, {self.prompt} + {self.new}"
 
 
 SPEEDS = [
@@ -141,7 +147,7 @@ class Report:
             model, prompt=work.prompt, new=work.new, runs=self.args.runs, hooks=WATCHED if work.watch else None,
             peer_python=python,
         )  # fmt: skip
-        self.all[f"{work.name}, {work.prompt} + {work.new}"] = found
+        self.all[work.title] = found
         peers = {n: s for n, s in found["sides"].items() if n.startswith("llama.cpp")}
         if not peers:
             print(f"{work.name}: {found['peer_absent']}", flush=True)
@@ -169,8 +175,6 @@ class Report:
 
     def caching(self) -> None:
         """run_with_cache of every residual over 128 tokens, beside TransformerLens with the same shape in float32."""
-        if not self.args.transformer_lens:
-            return
         model = ct.load(self.path("gpt2-124m-f16"))
         ids = np.random.default_rng(0).integers(0, model.cfg.d_vocab, 128).astype(np.int32)
         script = HERE / "transformer_lens_worker.py"
@@ -272,7 +276,7 @@ def update_readme(rows: list[Row]) -> None:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("--only", default="", metavar="WORDS", help="rows whose work has these words in its name")
+    p.add_argument("--only", default="", metavar="WORDS", help='only work with these words, "SmolLM2 Q4_1, 128"')
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--shapes", type=Path, default=shapes.FOLDER, help="where the random models are, or are written")
     p.add_argument("--gemma", type=Path, help="the file; default the package's")
@@ -281,20 +285,23 @@ def main() -> None:
     p.add_argument("--transformer-lens", default="")
     args, _ = p.parse_known_args()  # `make bench ARGS=..` gives every script the same words
     report = Report(args)
-    for work in SPEEDS:
-        if work.target == "avx2" and not args.peer_avx2 or args.only not in work.name:
+    todo = [
+        (work.title, functools.partial(report.speed, work))
+        for work in SPEEDS
+        if work.target != "avx2" or args.peer_avx2
+    ]
+    todo += [("gpt2-124m shape: run_with_cache", report.caching)] * bool(args.transformer_lens)
+    todo += [("SmolLM2 Q4_1: load", report.loading)]
+    for title, measuring in todo:
+        if args.only not in title:
             continue
         try:
-            report.speed(work)
-        except ct.errors.ModelNotFoundError as error:
-            print(f"{work.name}: {error}")
-    if args.only in "gpt2-124m shape: run_with_cache":
-        report.caching()
-    if args.only in "SmolLM2 Q4_1: load":
-        report.loading()
-    if report.rows:
-        EVERYTHING.write_text(json.dumps(report.all, indent=1))
-        update_readme(write_results(report.rows))
+            measuring()
+        except (ct.errors.ModelNotFoundError, ct.errors.ForwardPassFailed) as error:
+            print(f"{title}: {error}", flush=True)
+        if report.rows:
+            EVERYTHING.write_text(json.dumps(report.all, indent=1))
+            update_readme(write_results(report.rows))
 
 
 if __name__ == "__main__":

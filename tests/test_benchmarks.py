@@ -43,7 +43,7 @@ def test_new_rows_take_the_place_of_old_ones_and_another_machine_starts_anew(rep
     row |= {"unit": "tok/s", "ours": 12.3456, "peer": 6.0, "ratio": 2.0576, "share": 0.5, "against": "llama.cpp 1, x"}
     a, b = (report.Row(**row | {"work": w, "machine": "here", "day": "2026-01-02"}) for w in "ab")
     report.write_results([a, b])
-    better = report.Row(**row | {"work": "a", "machine": "here", "day": "2026-01-03", "ours": 24.0})
+    better = report.Row(**row | {"work": "a", "machine": "here", "day": "2026-01-03", "ours": 24.0, "gbs": 20.0})
     report.update_readme(report.write_results([better]))
     text = report.README.read_text()
     assert re.fullmatch(r"before\n.*after\n", text, re.DOTALL) and "old" not in text
@@ -52,7 +52,7 @@ def test_new_rows_take_the_place_of_old_ones_and_another_machine_starts_anew(rep
         "",
         "| work | | cutaway | beside it | ratio | asked | of peak |",
         "|---|---|---|---|---|---|---|",
-        "| a | tok/s | 24.0 | 6 | 2.06 |  | 50 % |",
+        "| a | tok/s | 24.0 | 6 | 2.06 |  | 50 % of 40 GB/s |",
         "| b | tok/s | 12.3 | 6 | 2.06 |  | 50 % |",
     ]
     other = report.Row(**row | {"work": "c", "machine": "there", "day": "2026-01-04"})
