@@ -115,14 +115,28 @@ py::array_t<T> owned(std::vector<T>&& data, const std::vector<int64_t>& shape) {
   return py::array_t<T>(shape, moved->data(), keep);
 }
 
-py::dict to_python(Capture&& c) {
-  std::vector<int64_t> shape = c.shape;
-  if (!c.positions.empty()) shape = {static_cast<int64_t>(c.data.size())};
-  py::array data = owned(std::move(c.data), shape);
-  if (c.integers) data = data.attr("view")("int32");
-  return py::dict(py::arg("name") = c.name, py::arg("shape") = c.shape, py::arg("q8") = c.q8,
-                  py::arg("tokens") = c.tokens, py::arg("positions") = c.positions, py::arg("data") = data);
-}
+// What a call captured. Arrays are made when they are asked for, and lie in here: a token of decoding that nobody looks
+// at costs its copies.
+struct Captures {
+  std::vector<Capture> all;
+
+  static py::dict at(const py::object& self, int64_t i) {
+    auto& captures = self.cast<Captures&>();
+    if (i < 0 || i >= static_cast<int64_t>(captures.all.size())) throw py::index_error();
+    Capture& c = captures.all[static_cast<size_t>(i)];
+    std::vector<int64_t> shape = c.shape;
+    if (!c.positions.empty()) shape = {static_cast<int64_t>(c.data.size())};
+    py::array data = py::array_t<float>(shape, c.data.data(), self);
+    if (c.integers) data = data.attr("view")("int32");
+    return py::dict(py::arg("name") = c.name, py::arg("shape") = c.shape, py::arg("q8") = c.q8,
+                    py::arg("tokens") = c.tokens, py::arg("positions") = c.positions, py::arg("data") = data);
+  }
+  py::list names() const {
+    py::list out;
+    for (const Capture& c : all) out.append(c.name);
+    return out;
+  }
+};
 
 py::dict to_python(const Executed& e) {
   return py::dict(py::arg("stage") = e.writes, py::arg("op") = e.op, py::arg("target") = e.target,
@@ -197,11 +211,11 @@ py::dict forward(BoundSession& bound, const std::vector<py::array_t<int32_t, py:
     py::gil_scoped_release release;
     result = bound.it->forward(lists, request);
   }
-  py::list captures;
-  for (Capture& c : result.captures) captures.append(to_python(std::move(c)));
+  auto captures = std::make_unique<Captures>();
+  captures->all = std::move(result.captures);
   const int64_t width = result.rows ? static_cast<int64_t>(result.logits.size()) / result.rows : 0;
   return py::dict(py::arg("logits") = owned(std::move(result.logits), {result.rows, width}),
-                  py::arg("captures") = captures, py::arg("executed") = to_list(result.executed));
+                  py::arg("captures") = std::move(captures), py::arg("executed") = to_list(result.executed));
 }
 
 // One stage alone, on given inputs, with the kernel this model would use. A read with an S axis or from the cache is of
@@ -339,6 +353,11 @@ void bind_run(py::module_& m) {
                               py::arg("format") = entry.tensor.format ? entry.tensor.format->name : "f64"));
         return out;
       });
+
+  py::class_<Captures>(m, "Captures")
+      .def("__len__", [](const Captures& c) { return c.all.size(); })
+      .def("__getitem__", &Captures::at, py::arg("i"), "name, shape, tokens, positions and data of one tensor.")
+      .def("names", &Captures::names);
 
   py::class_<BoundSession, std::shared_ptr<BoundSession>>(m, "Session")
       .def(py::init([](std::shared_ptr<Model> model, int64_t n_ctx, const std::string& kv, int64_t sequences) {

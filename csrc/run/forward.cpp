@@ -340,6 +340,7 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
   // Hooks and tensors with an S axis see a call's tokens together; everything else goes in chunks.
   const int64_t chunk = request.edit.empty() && !squares ? kChunk : total;
   Result result;
+  result.captures.reserve(request.watch.size());
   std::vector<int64_t> lengths;
   for (size_t i = 0; i < tokens.size(); ++i) {
     lengths.push_back(sequences_[i].length());

@@ -7,6 +7,7 @@ import numpy
 import numpy.typing
 
 __all__: list[str] = [
+    "Captures",
     "File",
     "Model",
     "PackedWeight",
@@ -294,6 +295,14 @@ class Model:
     def exact(self) -> bool: ...
     @property
     def graph(self) -> dict: ...
+
+class Captures:
+    def __getitem__(self, i: typing.SupportsInt | typing.SupportsIndex) -> dict:
+        """
+        name, shape, tokens, positions and data of one tensor.
+        """
+    def __len__(self) -> int: ...
+    def names(self) -> list: ...
 
 class Session:
     def __init__(

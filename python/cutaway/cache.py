@@ -12,6 +12,7 @@ import numpy as np
 
 from cutaway import names
 from cutaway.errors import ArgumentError, OutOfMemoryError
+from cutaway.kernels.quantize_q8 import quantize_q8
 from cutaway.output import counted, write_arrays
 from cutaway.sizes import parse_bytes, size, sizes_apart
 
@@ -39,6 +40,54 @@ def assemble(capture: dict[str, Any]) -> np.ndarray:
         out[i, :t] = data[at : at + t]
         at += t
     return out
+
+
+class Caught(Mapping[str, np.ndarray]):
+    """What one call captured, by the names it was asked for; an array is made when it is asked for."""
+
+    def __init__(self, core: Any, watch: list[str], graph: Any, lengths: list[int], kept: list[int]) -> None:
+        self._core, self._graph, self._lengths, self._kept = core, graph, lengths, kept
+        self._at = {name: i for i, name in enumerate(core.names())}
+        # None where the run stopped before. Codes and scales of rounded activations lie in one tensor.
+        self._names = [n for n in watch if tensor_of(n) in self._at]
+        self._made: dict[str, np.ndarray] = {}
+
+    def capture(self, name: str) -> dict[str, Any]:
+        """As the core has it: data [T, ..] of all sequences, or blocks [T, H, S] of each."""
+        out: dict[str, Any] = self._core[self._at[name]]
+        if out["positions"]:  # the core leaves sequences without new tokens out of its lists
+            given = iter(out["positions"])
+            out["positions"] = [next(given) if n else 0 for n in self._lengths]
+        out["tokens"] = self._kept
+        return out
+
+    def captures(self) -> list[dict[str, Any]]:
+        return [self.capture(name) for name in dict.fromkeys(map(tensor_of, self._names))]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._made:
+            capture = self.capture(tensor_of(name))
+            if capture["q8"]:
+                stage, _, part = name.partition("@act_")
+                blocks = np.ascontiguousarray(capture["data"]).view(quantize_q8.BLOCK)[..., 0]
+                data = np.ascontiguousarray(blocks["q" if part == "q8" else "d"])
+                capture["data"] = data.reshape(len(data), *self._graph[stage].shape[1:]) if part == "q8" else data
+            self._made[name] = assemble(capture)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+
+def tensor_of(name: str) -> str:
+    """The core's tensor that holds a stage or tap."""
+    return name.replace("@act_scale", "@act_q8")
 
 
 def flatten(array: np.ndarray, capture: dict[str, Any]) -> np.ndarray:
@@ -152,7 +201,7 @@ class ActivationCache(Mapping[str, np.ndarray]):
 
     def __init__(
         self,
-        arrays: dict[str, np.ndarray],
+        arrays: Mapping[str, np.ndarray],
         graph: Any,
         lengths: list[int],
         manifest: dict[str, Any] | None = None,

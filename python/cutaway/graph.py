@@ -60,6 +60,7 @@ class Graph:
         self.aliases: dict[str, str] = data["aliases"]
         self.long_context: int = data["long_context"]  # beyond it sessions take the constants called NAME.long
         self.stages = [Stage(**{**s, "weights": [Weight(**w) for w in s["weights"]]}) for s in data["stages"]]
+        self._places: dict[str, int] = {}  # where stages stood when one was looked for last
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, from which Graph(...) makes the same graph."""
@@ -81,10 +82,13 @@ class Graph:
     def index(self, name: str) -> int:
         """Where the stage (or what an alias names) stands. Raises ArgumentError."""
         name = self.aliases.get(name, name)
-        for i, stage in enumerate(self.stages):
-            if stage.name == name:
-                return i
-        raise ArgumentError(f"there is no stage {name!r}", name=name)
+        at = self._places.get(name, -1)
+        if not (0 <= at < len(self.stages) and self.stages[at].name == name):  # first asked, or edited since
+            self._places = {stage.name: i for i, stage in enumerate(self.stages)}
+            at = self._places.get(name, -1)
+        if at < 0:
+            raise ArgumentError(f"there is no stage {name!r}", name=name)
+        return at
 
     def __getitem__(self, name: str) -> Stage:
         return self.stages[self.index(name)]
@@ -100,7 +104,7 @@ class Graph:
 
     def is_behind_layers(self, name: str) -> bool:
         """Whether the stage comes after the last layer, where only the rows that give logits need to run."""
-        return all(s.layer < 0 for s in self.stages[self.index(name) :])
+        return all(self.stages[i].layer < 0 for i in range(self.index(name), len(self.stages)))
 
     def insert_after(self, name: str, stage: Stage) -> None:
         """Adds a stage behind `name`; let others read it by changing their `reads`."""

@@ -40,6 +40,7 @@ class Model:
         self._options = options
         self.path = Path(file.folder or file.parts[0])
         self._active = ActiveHooks()
+        self._manifest: dict[str, Any] | None = None
 
     # --- what it is ---------------------------------------------------------------------------------------------------
 
@@ -117,16 +118,18 @@ class Model:
 
     def manifest(self) -> dict[str, Any]:
         """What a result depends on: file, numerics, device, threads, version."""
-        return {
-            "file": self.path.name,
-            "bytes": self.file.bytes,
-            "arch": self.cfg.arch,
-            "numerics": self.numerics,
-            "kv": self.kv,
-            "device": self.device,
-            **self._options,
-            "version": _core.__version__,
-        }
+        if self._manifest is None:  # nothing in it changes, and every pass has one
+            self._manifest = {
+                "file": self.path.name,
+                "bytes": self.file.bytes,
+                "arch": self.cfg.arch,
+                "numerics": self.numerics,
+                "kv": self.kv,
+                "device": self.device,
+                **self._options,
+                "version": _core.__version__,
+            }
+        return dict(self._manifest)
 
     def weight(self, name: Any, rows: slice | None = None) -> np.ndarray:
         """A weight as float32, unpacked from the file, by a tensor's name or that of the stage that uses it.

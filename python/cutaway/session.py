@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cutaway import _core
-from cutaway.cache import ActivationCache, assemble
+from cutaway.cache import ActivationCache, Caught, tensor_of
 from cutaway.errors import (
     ArgumentError,
     ContextLengthExceeded,
@@ -21,7 +21,6 @@ from cutaway.errors import (
     UnsupportedModelError,
 )
 from cutaway.hooks import Hook, HookRunner
-from cutaway.kernels.quantize_q8 import quantize_q8
 from cutaway.plan import check_call, check_session
 
 if TYPE_CHECKING:
@@ -37,8 +36,13 @@ class Forward:
         np.ndarray
     )  # float32 [rows, V]: of each sequence's last token, or of every token, one sequence after the other
     cache: ActivationCache
+    caught: Caught
     executed: list[dict[str, Any]] = field(default_factory=list)  # the kernels that ran, when record=True
-    captures: list[dict[str, Any]] = field(default_factory=list)  # the watched tensors as the core gives them
+
+    @property
+    def captures(self) -> list[dict[str, Any]]:
+        """The watched tensors as the core gives them."""
+        return self.caught.captures()
 
 
 class Session:
@@ -54,6 +58,9 @@ class Session:
         self.n_ctx = model.n_ctx if n_ctx is None else n_ctx
         self._core = _core.Session(model._live(), self.n_ctx, kv or model.kv, sequences)
         self.step = 0
+        self._watch: list[str] = []  # of the last call, and what it means
+        self._taken: list[str] = []
+        self._behind = False
         if full:
             check_session(model, self.n_ctx, kv or model.kv, sequences)
 
@@ -75,14 +82,16 @@ class Session:
         keep: the rows that watched tensors keep of each sequence's tokens, ascending; default all."""
         self.model._live()
         watch = watch or []
-        taken = list(dict.fromkeys(n.replace("@act_scale", "@act_q8") for n in watch))  # both lie in one tensor
         hooks = (hooks or []) + self.model._active.now()
         runner = HookRunner(hooks, self.model.graph, self.model._active, self.step)
+        if watch != self._watch:  # asked for again token by token
+            self._watch, self._taken = list(watch), list(dict.fromkeys(map(tensor_of, watch)))
+            self._behind = any(self.model.graph.is_behind_layers(name.partition("@")[0]) for name in watch)
         # Behind the last layer only the rows that give logits run, unless all do: a watched stage there wants them all.
-        whole = all_rows or any(self.model.graph.is_behind_layers(name.partition("@")[0]) for name in watch)
+        whole = all_rows or self._behind
         out = self._core.forward(
             [np.ascontiguousarray(t, np.int32) for t in tokens],
-            taken,
+            self._taken,
             runner.names,
             runner if hooks else None,
             whole,
@@ -93,36 +102,15 @@ class Session:
             keep or [],
         )
         self.step += 1
-        order = {name: i for i, name in enumerate(taken)}
         lengths = [len(t) for t in tokens]
-        rows = [len(k) for k in keep] if keep else lengths
-        captures = sorted(out["captures"], key=lambda c: order[c["name"]])
-        for c in captures:  # the core leaves sequences without new tokens out of its lists
-            given = iter(c["positions"])
-            c["positions"] = [next(given) if n else 0 for n in lengths] if c["positions"] else []
-            c["tokens"] = rows
         logits = out["logits"]
         if whole and not all_rows and not stop_after:
             logits = logits[[end - 1 for n, end in zip(lengths, np.cumsum(lengths), strict=True) if n]]
-        found = {name: array for c in captures for name, array in self._arrays(c).items()}
-        arrays = {name: found[name] for name in watch if name in found}  # none where the run stopped before
+        kept = [len(k) for k in keep] if keep else lengths
+        caught = Caught(out["captures"], self._watch, self.model.graph, lengths, kept)
         ids = [np.asarray(t).tolist() for t in tokens]
-        cache = ActivationCache(arrays, self.model.graph, lengths, self.model.manifest(), self.model._taps, ids)
-        return Forward(logits, cache, out["executed"], captures)
-
-    def _arrays(self, capture: dict[str, Any]) -> dict[str, np.ndarray]:
-        """A captured tensor by name; of rounded activations the codes, shaped like their stage, and their scales."""
-        name = capture["name"]
-        if not capture["q8"]:
-            return {name: assemble(capture)}
-        stage = name.partition("@")[0]
-        blocks = np.ascontiguousarray(capture["data"]).view(quantize_q8.BLOCK)[..., 0]
-        codes = np.ascontiguousarray(blocks["q"]).reshape(len(blocks), *self.model.graph[stage].shape[1:])
-        scales = np.ascontiguousarray(blocks["d"])
-        return {
-            f"{stage}@act_q8": assemble({**capture, "data": codes}),
-            f"{stage}@act_scale": assemble({**capture, "data": scales}),
-        }
+        cache = ActivationCache(caught, self.model.graph, lengths, self.model.manifest(), self.model._taps, ids)
+        return Forward(logits, cache, caught, out["executed"])
 
     def prefill(self, tokens: Any) -> np.ndarray:
         """Runs a prompt; returns the logits of its last token, float32 [B, V]."""
