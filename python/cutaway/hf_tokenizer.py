@@ -83,6 +83,13 @@ def tokenizer_files(file: Any) -> tuple[dict[str, Any], list[str]]:
     return files, []
 
 
+def _vocab(tokens: list[str], types: list[int]) -> dict[str, int]:
+    """The tokens that merging makes, and every other up to the last of them: `tokenizers` numbers an added token that
+    the vocabulary does not have anew, from the vocabulary's size on, whatever id stands beside it."""
+    made = max((i for i, kind in enumerate(types) if kind in (NORMAL, UNKNOWN, BYTE)), default=-1) + 1
+    return {text: i for i, text in enumerate(tokens[:made])}
+
+
 def _byte_level(
     pre: str, tokens: list[str], types: list[int], merges: list[str], unknown: int | None
 ) -> dict[str, Any]:
@@ -98,7 +105,7 @@ def _byte_level(
         "continuing_subword_prefix": None,
         "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
         "ignore_merges": pre in _WHOLE_WORDS_FIRST,
-        "vocab": {text: i for i, (text, kind) in enumerate(zip(tokens, types, strict=True)) if kind == NORMAL},
+        "vocab": _vocab(tokens, types),
         "merges": [merge.split(" ") for merge in merges],
     }  # fmt: skip
     return {
@@ -112,8 +119,7 @@ def _byte_level(
 def _sentencepiece(
     tokens: list[str], types: list[int], scores: list[float], prefix: bool, unknown: int
 ) -> dict[str, Any]:
-    vocab = {text: i for i, (text, kind) in enumerate(zip(tokens, types, strict=True)) if kind in (NORMAL, BYTE)}
-    vocab |= {tokens[i]: i for i, kind in enumerate(types) if kind in (UNKNOWN, CONTROL)}
+    vocab = _vocab(tokens, types)
     usable = {text for text, i in vocab.items() if types[i] == NORMAL}
     # Neighbours merge wherever the result is a token, the highest score first; of equal scores the leftmost.
     merges = []
