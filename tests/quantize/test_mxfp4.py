@@ -59,11 +59,11 @@ def nll(logits, ids):
 
 
 # Fast numerics rounds what meets these weights to 8 bits, 0.5 % of its size. That moves the loss of single tokens either
-# way, by 0.002 to 0.2 nats, and their mean over n by that over sqrt(n): the promised 0.5 % means something from about a
-# thousand tokens on. Worst |fast - exact| / exact seen over the goldens' 10, 100 and 300 tokens: 0.74 % gpt2 all, 0.56 %
-# gpt2 attn_output, 0.39 % gpt2 attn_qkv; over six times 300 tokens of Genesis, which no tiny model was trained on:
-# 0.12 % llama all, 0.048 % for any one consumer. Nothing leans: for the 0.56 %, rounding up or down by chance, which is
-# right on average, gave -0.14 +- 0.13 % over 24 draws that stray by 0.65 % each.
+# way, by 0.002 to 0.2 nats, and their mean over n by that over sqrt(n): the promised 0.5 % means something from about
+# a thousand tokens on. Worst |fast - exact| / exact seen over the goldens' 10, 100 and 300 tokens: 0.74 % gpt2 all,
+# 0.56 % gpt2 attn_output, 0.39 % gpt2 attn_qkv; over six times 300 tokens of Genesis, which no tiny model was trained
+# on: 0.12 % llama all, 0.048 % for any one consumer. Nothing leans: for the 0.56 %, rounding up or down by chance,
+# which is right on average, gave -0.14 +- 0.13 % over 24 draws that stray by 0.65 % each.
 @pytest.mark.parametrize(("arch", "part"), CASES)
 def test_nll_beside_float64(arch, part, tmp_path, genesis):
     ids = np.load(TINY / arch / "golden.npz")["long_ids"].astype(np.int32)
