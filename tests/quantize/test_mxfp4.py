@@ -58,7 +58,7 @@ def nll(logits, ids):
     return float((np.log(np.exp(x).sum(-1)) - x[np.arange(len(x)), ids[1:]]).mean())
 
 
-# Fast numerics rounds what meets these weights to 8 bits, 0.5 % of its size. That moves the loss of single tokens either
+# Fast numerics rounds what meets these weights to 8 bits, 0.5 % of its size. That moves the loss of a token either
 # way, by 0.002 to 0.2 nats, and their mean over n by that over sqrt(n): the promised 0.5 % means something from about
 # a thousand tokens on. Worst |fast - exact| / exact seen over the goldens' 10, 100 and 300 tokens: 0.74 % gpt2 all,
 # 0.56 % gpt2 attn_output, 0.39 % gpt2 attn_qkv; over six times 300 tokens of Genesis, which no tiny model was trained

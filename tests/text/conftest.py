@@ -2,12 +2,11 @@
 
 import lzma
 import struct
-from pathlib import Path
 
 import pytest
 from cutaway.text import Tokenizer
+from text.vocabularies import ALPHABET, VOCAB
 
-VOCAB = Path(__file__).parents[1] / "data" / "vocab"
 SEPARATOR = "\n__ggml_vocab_test__\n"
 
 U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
@@ -77,10 +76,6 @@ def vectors():
         return [(block, [int(i) for i in line.split()]) for block, line in zip(blocks, lines, strict=True)]
 
     return get
-
-
-BYTES = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-ALPHABET = {b: chr(b) for b in BYTES} | {b: chr(256 + i) for i, b in enumerate(b for b in range(256) if b not in BYTES)}
 
 
 @pytest.fixture

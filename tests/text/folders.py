@@ -5,7 +5,7 @@ import functools
 import json
 import lzma
 
-from text.vocabularies import VOCAB
+from text.vocabularies import ALPHABET, VOCAB
 
 TINY = ["gpt2", "llama3", "qwen2", "gpt-oss", "phi3", "gemma3"]
 SPM = ["phi3", "gemma3"]
@@ -30,6 +30,29 @@ def write_folder(path, files):
         data = content if isinstance(content, (str, bytes)) else json.dumps(content)
         (path / name).write_bytes(data if isinstance(data, bytes) else data.encode())
     return path
+
+
+def from_ranks(name, ranks, specials, pattern):
+    """A byte-level folder of tiktoken's kind of table, with every way to cut a token in two as a merge; the rest as in
+    the tiny tokenizer `name`, without a BOS."""
+    alphabet = [ALPHABET[byte] for byte in range(256)]
+    spelt = lambda token: "".join(alphabet[byte] for byte in token)
+    cuts = [
+        (rank, ranks[token[:i]], ranks[token[i:]], token[:i], token[i:])
+        for token, rank in ranks.items()
+        for i in range(1, len(token))
+        if token[:i] in ranks and token[i:] in ranks
+    ]
+    files = tiny(name)
+    node = files["tokenizer.json"]
+    node["model"]["vocab"] = {spelt(token): rank for token, rank in ranks.items()}
+    node["model"]["merges"] = [[spelt(left), spelt(right)] for *_, left, right in sorted(cuts)]
+    node["model"]["ignore_merges"] = True
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    node["added_tokens"] = [{"id": id, "content": text, **flags} for text, id in specials.items()]
+    node["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern
+    node["post_processor"] = None
+    return {"tokenizer.json": node}
 
 
 def change(node, path, value):

@@ -6,15 +6,13 @@ The vocabulary is the published o200k_base; the package bpe-openai carries it, s
 import base64
 import gzip
 import importlib.util
-import json
 import random
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from cutaway.text import Tokenizer
-from text.conftest import ALPHABET
-from text.folders import random_text, tiny, write_folder
+from text.folders import from_ranks, random_text, tiny, write_folder
 from text.test_chat import CHATML
 from text.test_split import O200K
 
@@ -34,32 +32,13 @@ def ranks():
     return {base64.b64decode(token): int(rank) for token, rank in pairs}
 
 
-def spelt(token):
-    return "".join(ALPHABET[byte] for byte in token)
-
-
 @pytest.fixture(scope="module")
 def gpt_oss(ranks, tmp_path_factory):
-    """gpt-oss's folder: tokenizer.json from the ranks, with every way to cut a token in two as a merge."""
-    cuts = [
-        (rank, ranks[token[:i]], ranks[token[i:]], token[:i], token[i:])
-        for token, rank in ranks.items()
-        for i in range(1, len(token))
-        if token[:i] in ranks and token[i:] in ranks
-    ]
-    files = tiny("gpt-oss")
-    node = files["tokenizer.json"]
-    node["model"]["vocab"] = {spelt(token): rank for token, rank in ranks.items()}
-    node["model"]["merges"] = [[spelt(left), spelt(right)] for *_, left, right in sorted(cuts)]
-    node["model"]["ignore_merges"] = True
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    node["added_tokens"] = [
-        {"id": id, "content": SPECIALS.get(id, f"<|reserved_{id}|>"), **flags} for id in range(199998, 200019)
-    ]
-    node["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = O200K
+    specials = {SPECIALS.get(id, f"<|reserved_{id}|>"): id for id in range(199998, 200019)}
+    made = from_ranks("gpt-oss", ranks, specials, O200K)
     ends = {"eos_token_id": [200002, 199999, 200012]}
-    made = {"tokenizer.json": json.dumps(node), "generation_config.json": ends, "chat_template.jinja": HARMONY}
-    return Tokenizer(write_folder(tmp_path_factory.mktemp("gpt-oss"), {**files, **made}))
+    made |= {"generation_config.json": ends, "chat_template.jinja": HARMONY}
+    return Tokenizer(write_folder(tmp_path_factory.mktemp("gpt-oss"), {**tiny("gpt-oss"), **made}))
 
 
 @pytest.mark.peers("tiktoken", "bpe_openai")

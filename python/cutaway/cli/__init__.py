@@ -24,7 +24,7 @@ def parser() -> Parser:
         prog="cutaway",
         description="A language-model engine with the lid off: run a model, watch any stage, know what is right.",
         epilog="A MODEL is a path to a GGUF file, tiny:llama or tiny:gpt2 (bundled), or, where their packages are\n"
-        "installed, smollm2 or gemma3-270m (which `inspect` and `tokenize` read; its architecture does not run yet).\n"
+        "installed, smollm2 or gemma3-270m.\n"
         "Exit codes: 0 pass, 1 a check failed, 2 could not run, 130 interrupted.\n"
         'With --json, what could not run prints {"error": {code, type, message, hint, details}}.\n\n'
         "example: cutaway demo",

@@ -55,7 +55,7 @@ def add_model(p: Parser, name: str = "model") -> None:
     p.add_argument(
         name,
         metavar=name.upper(),
-        help="a GGUF file, a Hugging Face folder, or a name: tiny:llama, tiny:gpt2, smollm2",
+        help="a GGUF file, a Hugging Face folder, or a name: tiny:llama, tiny:gpt2, smollm2, gemma3-270m",
     )
 
 
