@@ -85,7 +85,9 @@ class CpuBackend : public Backend {
       std::byte* memory = scratch ? thread_scratch(scratch) : nullptr;
       for (const Ready* call : calls) {
         const int64_t own = call->op->units(call->args), last = std::min(end, own);
-        if (begin < last) call->op->compute(call->args, reinterpret_cast<size_t>(call->kernel), begin, last, memory);
+        // What asks for no scratch gets none: a product with float weights would unpack them as codes.
+        std::byte* its = call->op->scratch_bytes(call->args) ? memory : nullptr;
+        if (begin < last) call->op->compute(call->args, reinterpret_cast<size_t>(call->kernel), begin, last, its);
         begin = std::max<int64_t>(0, begin - own);
         end -= own;
         if (end <= 0) break;
