@@ -19,7 +19,8 @@ Slot slot_of_stage(const Graph& graph, int i) {
   return slot;
 }
 
-// How many steps from `first` on are products of which none reads what another writes.
+// How many steps from `first` on are products of one input. With two inputs (rounded for codes, as it is for floats)
+// the plan may put the second's output where the first's input was.
 int products_together(const Graph& graph, const Program& program, size_t first) {
   int n = 0;
   for (size_t i = first; i < program.steps.size(); ++i, ++n) {
@@ -28,12 +29,7 @@ int products_together(const Graph& graph, const Program& program, size_t first) 
     if (covers.size() != 1 || !is_product(graph.stages[static_cast<size_t>(covers[0])]) || step.apart) break;
     // All of them before the head, or all in it: they have the same rows.
     if ((i < program.plan.head) != (first < program.plan.head)) break;
-    const bool depends = std::any_of(step.reads.begin(), step.reads.end(), [&](int read) {
-      for (size_t before = first; before < i; ++before)
-        if (program.steps[before].writes == program.slot(read).owner) return true;
-      return false;
-    });
-    if (depends) break;
+    if (step.reads != program.steps[first].reads) break;
   }
   return std::max(n, 1);
 }
