@@ -33,6 +33,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "qwen2.5-0.5b-q8_0": QWEN | dict(format="q8_0"),
     "qwen2.5-0.5b-q4_k_m": QWEN | dict(format="q4_k_m"),
     "gpt2-124m-f16": dict(arch="gpt2", L=12, D=768, H=12, G=12, E=64, F=3072, V=50257, format="f16", vocab="gpt-2"),
+    "gpt2-124m-q8_0": dict(arch="gpt2", L=12, D=768, H=12, G=12, E=64, F=3072, V=50257, format="q8_0", vocab="gpt-2"),
     "tiny-moe-mxfp4": OSS | dict(D=960, H=16, G=4, F=960, X=16, L=8),
     "mid-moe-mxfp4": OSS,
 }

@@ -33,7 +33,7 @@ constexpr int kPausesPerLook = 64;  // between looks at the clock
 constexpr int64_t kChunksPerSlice = 4;
 
 // What a thread fetches of its share in the next job: a part of its L2.
-constexpr size_t kAhead = size_t{96} << 10, kLine = 64, kLinesPerSpin = 4;
+constexpr size_t kAhead = size_t{256} << 10, kLine = 64, kLinesPerSpin = 4;
 
 constexpr int kChunkBits = 16;
 uint64_t job_of(uint64_t word) { return word >> kChunkBits; }
