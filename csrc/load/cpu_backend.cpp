@@ -36,7 +36,16 @@ class CpuBackend : public Backend {
   }
   void release(void* memory, size_t) override { std::free(memory); }
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
-  void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void download(void* to, const void* from, size_t bytes) override {
+    constexpr size_t kPiece = size_t{64} << 10;
+    if (bytes < 4 * kPiece) return static_cast<void>(std::memcpy(to, from, bytes));
+    std::lock_guard lock(mutex_);
+    pool_.parallel_for(static_cast<int64_t>((bytes + kPiece - 1) / kPiece), [&](int64_t begin, int64_t end, int) {
+      const size_t first = static_cast<size_t>(begin) * kPiece,
+                   last = std::min(bytes, static_cast<size_t>(end) * kPiece);
+      std::memcpy(static_cast<std::byte*>(to) + first, static_cast<const std::byte*>(from) + first, last - first);
+    });
+  }
   void copy(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
 
   void copy_as_f16(void* to, const float* from, int64_t count) override {

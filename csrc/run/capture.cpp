@@ -9,8 +9,8 @@ namespace cutaway {
 
 Capture Forward::copy_out(int i, int64_t rows, bool beside) {
   Capture out = described(i, rows);
-  out.data.resize(static_cast<size_t>(size_of(i, rows)));
-  backend.download(out.data.data(), address(i, rows, beside), out.data.size() * sizeof(float));
+  const auto floats = static_cast<size_t>(size_of(i, rows));
+  backend.download(out.data.grow(floats), address(i, rows, beside), floats * sizeof(float));
   return out;
 }
 
@@ -28,33 +28,54 @@ Capture Forward::described(int i, int64_t rows) const {
   return out;
 }
 
-// Only the rows that request.keep names.
-Capture Forward::copy_kept(int slot_index, int64_t rows, bool beside) {
-  if (request.keep.empty()) return copy_out(slot_index, rows, beside);
-  Capture out = described(slot_index, rows);
-  const Slot& of = slot(slot(slot_index).owner);
-  const float* from = address(slot_index, rows, beside);
-  out.shape[0] = 0;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const Part& part = parts[i];
-    const std::vector<int64_t>& keep = request.keep[part.sequence];
-    const int64_t width = of.square ? per_token(of.shape, seen(part, of.layer)) : of.width, n = out.tokens[i],
-                  first = part.sent + part.tokens - n;
-    auto at = std::lower_bound(keep.begin(), keep.end(), first);
-    const auto end = std::lower_bound(at, keep.end(), first + n);
-    out.tokens[i] = end - at;
-    while (at != end) {  // neighbours go together
-      const int64_t begin = *at;
-      int64_t count = 1;
-      while (++at != end && *at == begin + count) ++count;
-      const size_t have = out.data.size(), more = static_cast<size_t>(count * width);
-      out.data.resize(have + more);
-      backend.download(out.data.data() + have, from + (begin - first) * width, more * sizeof(float));
-    }
-    from += n * width;
-    out.shape[0] += out.tokens[i];
+void Forward::take(int i, int64_t rows, bool beside) {
+  Capture now = described(i, rows);
+  auto found =
+      std::find_if(result.captures.begin(), result.captures.end(), [&](const Capture& c) { return c.slot == i; });
+  if (found == result.captures.end()) {
+    Capture first = now;
+    first.shape[0] = 0;
+    first.tokens.clear();
+    first.sequences.clear();
+    const size_t all = wanted.floats[static_cast<size_t>(i)];
+    if (all) first.data = Floats(wanted.slab->take(all), all);
+    result.captures.push_back(std::move(first));
+    found = result.captures.end() - 1;
   }
-  return out;
+  Capture& to = *found;
+  const Slot& of = slot(slot(i).owner);
+  const float* from = address(i, rows, beside);
+  if (request.keep.empty()) {
+    const auto floats = static_cast<size_t>(size_of(i, rows));
+    backend.download(to.data.grow(floats), from, floats * sizeof(float));
+  }
+  for (size_t p = 0; p < parts.size(); ++p) {
+    const Part& part = parts[p];
+    if (!request.keep.empty()) {
+      const std::vector<int64_t>& keep = request.keep[part.sequence];
+      const int64_t width = of.square ? per_token(of.shape, seen(part, of.layer)) : of.width, n = now.tokens[p],
+                    first = part.sent + part.tokens - n;
+      auto at = std::lower_bound(keep.begin(), keep.end(), first);
+      const auto end = std::lower_bound(at, keep.end(), first + n);
+      now.tokens[p] = end - at;
+      while (at != end) {  // neighbours go together
+        const int64_t begin = *at;
+        int64_t count = 1;
+        while (++at != end && *at == begin + count) ++count;
+        const auto floats = static_cast<size_t>(count * width);
+        backend.download(to.data.grow(floats), from + (begin - first) * width, floats * sizeof(float));
+      }
+      from += n * width;
+    }
+    // Chunks of a long prompt come one after the other.
+    to.shape[0] += now.tokens[p];
+    if (!to.sequences.empty() && to.sequences.back() == part.sequence) {
+      to.tokens.back() += now.tokens[p];
+    } else {
+      to.sequences.push_back(part.sequence);
+      to.tokens.push_back(now.tokens[p]);
+    }
+  }
 }
 
 void Forward::check_finite(int i, const Capture& tensor, const Instruction& use, const char* target) {
@@ -97,28 +118,9 @@ bool Forward::settle(const Instruction& use, const char* target, bool beside, si
       backend.upload(address(use.writes, rows, beside), tensor.data.data(), tensor.data.size() * sizeof(float));
   }
   if (request.check_finite) check_finite(use.writes, copy_out(use.writes, rows, beside), use, target);
-  if (wanted.watched[i]) append(copy_kept(use.writes, rows, beside));
+  if (wanted.watched[i]) take(use.writes, rows, beside);
   if (slot(use.writes).kept != Kept::no) store(slot(use.writes), address(use.writes, rows, beside));
   return changed;
-}
-
-// Chunks of a long prompt come one after the other; their rows are joined.
-void Forward::append(Capture tensor) {
-  for (Capture& have : result.captures) {
-    if (have.slot != tensor.slot) continue;
-    have.shape[0] += tensor.shape[0];
-    for (size_t i = 0; i < tensor.tokens.size(); ++i) {
-      if (have.sequences.back() == tensor.sequences[i]) {
-        have.tokens.back() += tensor.tokens[i];
-      } else {
-        have.sequences.push_back(tensor.sequences[i]);
-        have.tokens.push_back(tensor.tokens[i]);
-      }
-    }
-    have.data.insert(have.data.end(), tensor.data.begin(), tensor.data.end());
-    return;
-  }
-  result.captures.push_back(std::move(tensor));
 }
 
 void Forward::store(const Slot& of, const float* rows) {

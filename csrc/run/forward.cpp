@@ -18,8 +18,12 @@ constexpr int64_t kChunk = 256;  // tokens that go through the graph together, w
 
 }  // namespace
 
-Wanted::Wanted(const Program& program, const Request& request)
-    : watched(program.slots.size()), edited(watched), touched(watched), stop_after(program.find(request.stop_after)) {
+Wanted::Wanted(const Program& program, const Request& request, int64_t tokens)
+    : watched(program.slots.size()),
+      edited(watched),
+      touched(watched),
+      floats(watched.size()),
+      stop_after(program.find(request.stop_after)) {
   const auto mark = [&](std::vector<char>& marks, const std::vector<std::string>& names) {
     for (const std::string& name : names) {
       const int slot = program.find(name);
@@ -31,6 +35,16 @@ Wanted::Wanted(const Program& program, const Request& request)
   mark(edited, request.edit);
   for (size_t i = 0; i < touched.size(); ++i)
     touched[i] = watched[i] || edited[i] || request.check_finite || program.slots[i].kept != Kept::no;
+  int64_t rows = request.keep.empty() ? tokens : 0;
+  for (const auto& kept : request.keep) rows += static_cast<int64_t>(kept.size());
+  size_t all = 0;
+  for (size_t i = 0; i < floats.size(); ++i) {
+    const Slot& slot = program.slot(program.slots[i].owner);
+    if (!watched[i] || slot.square || slot.layer < 0) continue;
+    floats[i] = static_cast<size_t>(rows * slot.width);
+    all += floats[i];
+  }
+  if (all) slab = std::make_unique<Slab>(all);
 }
 
 Forward::Forward(Session& s, const Request& r, const Wanted& w, Result& out, const Program& p)
@@ -313,7 +327,6 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
                                      std::to_string(sequences()));
   const Program& program = model->program({request.edit.begin(), request.edit.end()}, request.chain,
                                           model->graph.long_context && n_ctx > model->graph.long_context);
-  const Wanted wanted(program, request);
   if (!request.keep.empty() && request.keep.size() != tokens.size())
     throw Error("ArgumentError", "keep names rows of " + std::to_string(request.keep.size()) + " sequences, expected " +
                                      std::to_string(tokens.size()));
@@ -334,6 +347,7 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
                     "", {{"index", static_cast<int64_t>(t)}, {"value", int64_t{tokens[i][t]}}});
   }
   if (!total) throw Error("ArgumentError", "no tokens to run");
+  const Wanted wanted(program, request, total);
   for (size_t i = 0; i < program.slots.size(); ++i)
     squares += (wanted.watched[i] || wanted.edited[i]) && program.slots[i].square;
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <unordered_map>
 
 #include "run/session.h"
@@ -31,9 +32,12 @@ inline Shape concrete(const std::vector<int64_t>& shape, int64_t T, int64_t S) {
 // What a request wants of each tensor, by slot; the same for all passes of a call.
 struct Wanted {
   std::vector<char> watched, edited, touched;  // touched: something happens once it is written
+  std::vector<size_t> floats;                  // of what is watched, over all passes; 0 where it is not known ahead
+  std::unique_ptr<Slab> slab;                  // that many
   int stop_after = -1;
 
-  Wanted(const Program& program, const Request& request);
+  // `tokens`: of all sequences.
+  Wanted(const Program& program, const Request& request, int64_t tokens);
 };
 
 struct Forward {
@@ -103,16 +107,13 @@ struct Forward {
   Capture copy_out(int slot, int64_t rows, bool beside);
   Capture described(int slot, int64_t rows) const;
 
-  // Only the rows that request.keep names.
-  Capture copy_kept(int slot, int64_t rows, bool beside);
+  // Adds the tensor's rows, those that request.keep names, to what the call has captured of it in earlier chunks.
+  void take(int slot, int64_t rows, bool beside);
 
   void check_finite(int slot, const Capture& tensor, const Instruction& use, const char* target);
 
   // Hooks, finite check, capture, cache. Returns whether a hook changed the tensor.
   bool settle(const Instruction& use, const char* target, bool beside, size_t step);
-
-  // Chunks of a long prompt come one after the other; their rows are joined.
-  void append(Capture tensor);
 
   void store(const Slot& slot, const float* rows);
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/floats.h"
 #include "run/cache.h"
 #include "run/model.h"
 
@@ -25,7 +26,7 @@ struct Capture {
   std::vector<size_t> sequences{};  // which those are
   std::vector<int64_t>
       positions{};  // S of each sequence, for a tensor with an S axis: its blocks [T, H, S] one after the other
-  std::vector<float> data{};
+  Floats data{};
   std::string kernel{};          // for hooks: what computed it, "rms_norm/avx2"
   std::vector<int64_t> first{};  // for hooks: the position of each sequence's first row
 };
