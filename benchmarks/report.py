@@ -174,7 +174,7 @@ class Report:
             )  # fmt: skip
 
     def caching(self, stored: str) -> None:
-        """run_with_cache of every residual over 128 tokens, beside TransformerLens, which has the same shape in float32.
+        """run_with_cache of every residual over 128 tokens, beside TransformerLens with the same shape in float32.
 
         Both give every token's logits: a third of the operations."""
         model = ct.load(self.path(f"gpt2-124m-{stored.lower()}"))
