@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "base/error.h"
@@ -46,10 +47,22 @@ int cgroup_cores() {
   return std::max(1, static_cast<int>(std::floor(std::atof(quota.c_str()) / period)));
 }
 
+// Cores among the CPUs of `set`: two hardware threads of one core share what products need. Where the system does not
+// say which belong together, each CPU counts.
+int physical_cores(const cpu_set_t& set) {
+  std::set<std::string> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &set)) continue;
+    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+    std::string siblings;
+    cores.insert(file >> siblings ? siblings : "cpu " + std::to_string(cpu));
+  }
+  return static_cast<int>(cores.size());
+}
+
 int usable_cores() {
   cpu_set_t set;
-  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  int granted = cgroup_cores();
+  const int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? physical_cores(set) : 1, granted = cgroup_cores();
   return std::max(1, granted ? std::min(cores, granted) : cores);
 }
 
