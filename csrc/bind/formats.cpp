@@ -1,5 +1,5 @@
 // The table of formats, and one format's unpacking on the CPU: what tests and cutaway.formats call.
-#include "formats/format.h"
+#include "formats/packed.h"
 
 #include "base/error.h"
 #include "bind/bind.h"
@@ -17,10 +17,8 @@ const char* payload_name(Payload payload) {
       return "f16";
     case Payload::bf16:
       return "bf16";
-    case Payload::u4:
-      return "u4";
-    case Payload::u8:
-      return "u8";
+    case Payload::codes:
+      return "codes";
   }
   return "";
 }
@@ -29,11 +27,14 @@ py::list list_formats() {
   py::list out;
   for (const Format* f : formats()) {
     py::object table = py::none();
+    const int64_t columns = has_codes(*f) ? cell_of(f->packing).columns : 1;
     if (f->table) table = py::cast(std::vector<int>(f->table, f->table + 16));
     out.append(py::dict(py::arg("name") = f->name, py::arg("gguf_id") = f->gguf_id, py::arg("block") = f->block,
                         py::arg("block_bytes") = f->block_bytes, py::arg("payload") = payload_name(f->payload),
-                        py::arg("group") = f->group, py::arg("offset") = f->offset, py::arg("table") = table,
-                        py::arg("minimums") = f->minimums, py::arg("wide_scale") = f->wide_scale));
+                        py::arg("code_bits") = f->packing.bits, py::arg("group") = f->packing.group,
+                        py::arg("offset") = f->packing.offset, py::arg("table") = table,
+                        py::arg("minimums") = f->packing.minimums, py::arg("cell") = columns,
+                        py::arg("cell_bytes") = strip_bytes(*f, columns)));
   }
   return out;
 }

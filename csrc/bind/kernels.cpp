@@ -58,8 +58,8 @@ std::shared_ptr<PackedWeight> pack_weight(const std::string& name, const py::arr
   *out = {std::vector<std::byte>(packed_bytes(*format, shape)), format, shape};
   const auto* bytes = static_cast<const std::byte*>(raw.data());
   Pool pool(1);
-  pack(
-      *format, shape, [&](int64_t n, void*) { return bytes + n * row_bytes(*format, K); }, out->data.data(), pool);
+  const StoredRows rows = [&](int64_t first, int64_t, void*) { return bytes + first * row_bytes(*format, K); };
+  pack(*format, shape, rows, out->data.data(), pool);
   return out;
 }
 
@@ -208,8 +208,10 @@ struct OnBackend {
   }
   // A weight packed for the CPU, as the backend's products read it.
   Tensor matrix(const Tensor& packed) {
-    const Tensor tensor = backend.weight(format_f32, packed.shape, [&](int64_t n, void* buffer) {
-      unpack_packed(*packed.format, packed.data, packed.shape, n, static_cast<float*>(buffer));
+    const Tensor tensor = backend.weight(format_f32, packed.shape, [&](int64_t first, int64_t count, void* buffer) {
+      for (int64_t i = 0; i < count; ++i)
+        unpack_packed(*packed.format, packed.data, packed.shape, first + i,
+                      static_cast<float*>(buffer) + i * packed.shape.last());
       return buffer;
     });
     memory.emplace_back(tensor.data, backend.weight_bytes(format_f32, packed.shape));

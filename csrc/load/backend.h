@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/tensor.h"
+#include "formats/packed.h"
 #include "op.h"
 
 namespace cutaway {
@@ -29,11 +30,9 @@ class Backend {
   // Converts `count` floats to float16 on the backend: the rows of a float16 cache.
   virtual void copy_as_f16(void* to, const float* from, int64_t count) = 0;
 
-  // A weight [N, K], or experts' weights [X, N, K], laid out for the products and embed. `row(n, buffer)` gives the
-  // stored bytes of row n, counted through all experts, and may be called from several threads.
+  // A weight [N, K], or experts' weights [X, N, K], laid out for the products and embed.
   virtual size_t weight_bytes(const Format& format, const Shape& shape) const = 0;
-  virtual Tensor weight(const Format& format, const Shape& shape,
-                        const std::function<const void*(int64_t n, void* buffer)>& row) = 0;
+  virtual Tensor weight(const Format& format, const Shape& shape, const StoredRows& rows) = 0;
 
   // Whether matmul on this backend takes activations rounded to q8 blocks for weights of this format.
   virtual bool takes_q8(const Format& format) const = 0;

@@ -55,13 +55,12 @@ class CpuBackend : public Backend {
 
   size_t weight_bytes(const Format& format, const Shape& shape) const override { return packed_bytes(format, shape); }
 
-  Tensor weight(const Format& format, const Shape& shape,
-                const std::function<const void*(int64_t, void*)>& row) override {
+  Tensor weight(const Format& format, const Shape& shape, const StoredRows& rows) override {
     size_t bytes = packed_bytes(format, shape);
     Tensor out{.data = allocate(bytes), .format = &format, .shape = shape, .layout = Layout::packed};
     std::lock_guard lock(mutex_);
     try {
-      pack(format, shape, row, out.data, pool_);
+      pack(format, shape, rows, out.data, pool_);
     } catch (...) {
       release(out.data, bytes);
       throw;

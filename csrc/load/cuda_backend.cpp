@@ -60,8 +60,7 @@ class CudaBackend : public Backend {
     return static_cast<size_t>(shape.elements()) * sizeof(float);
   }
 
-  Tensor weight(const Format& format, const Shape& shape,
-                const std::function<const void*(int64_t, void*)>& row) override {
+  Tensor weight(const Format& format, const Shape& shape, const StoredRows& stored) override {
     const int64_t N = shape.rows(), K = shape.last();
     const size_t row_floats = static_cast<size_t>(K), bytes = weight_bytes(format, shape);
     void* memory;
@@ -76,7 +75,7 @@ class CudaBackend : public Backend {
       std::vector<float> rows(static_cast<size_t>(std::min(N, chunk)) * row_floats);
       for (int64_t first = 0; first < N; first += chunk) {
         const int64_t count = std::min(chunk, N - first);
-        unpack(format, first, count, K, row, rows.data());
+        unpack(format, first, count, K, stored, rows.data());
         upload(static_cast<float*>(memory) + first * K, rows.data(),
                static_cast<size_t>(count) * row_floats * sizeof(float));
       }
@@ -119,12 +118,13 @@ class CudaBackend : public Backend {
   }
 
  private:
-  void unpack(const Format& format, int64_t first, int64_t count, int64_t K,
-              const std::function<const void*(int64_t, void*)>& row, float* out) {
+  void unpack(const Format& format, int64_t first, int64_t count, int64_t K, const StoredRows& rows, float* out) {
     std::lock_guard lock(pool_mutex_);
     pool_.parallel_for(count, [&](int64_t begin, int64_t end, int) {
-      std::vector<std::byte> stored(static_cast<size_t>(row_bytes(format, K)));
-      for (int64_t n = begin; n < end; ++n) format.unpack_row(row(first + n, stored.data()), out + n * K, K);
+      const int64_t bytes = row_bytes(format, K);
+      std::vector<std::byte> buffer(static_cast<size_t>((end - begin) * bytes));
+      const auto* stored = static_cast<const std::byte*>(rows(first + begin, end - begin, buffer.data()));
+      for (int64_t n = begin; n < end; ++n, stored += bytes) format.unpack_row(stored, out + n * K, K);
     });
   }
 

@@ -152,18 +152,24 @@ Made made_transposed(Source source, int64_t in, int64_t out, int64_t first, int6
 
 Made made_mxfp4(Source blocks, Source scales, int64_t groups, std::function<int64_t(int64_t)> row) {
   return [=](const File& file, uint64_t from, uint64_t count, void* out) {
-    const auto n = static_cast<uint64_t>(groups);
-    std::vector<uint8_t> nibbles(16 * n), exponents(n);
-    by_rows(n * sizeof(BlockMxfp4), from, count, out, [&](int64_t r, void* to) {
-      const auto stored = static_cast<uint64_t>(row(r));
-      file.read_part(blocks.part, blocks.offset + stored * nibbles.size(), nibbles.size(), nibbles.data());
-      file.read_part(scales.part, scales.offset + stored * n, n, exponents.data());
+    if (!count) return;
+    // All that lies between the stored rows is read with them: rows keep their order, every one or every other.
+    const auto n = static_cast<uint64_t>(groups), bytes = n * sizeof(BlockMxfp4);
+    const auto first = static_cast<uint64_t>(row(static_cast<int64_t>(from / bytes)));
+    const uint64_t rows = static_cast<uint64_t>(row(static_cast<int64_t>((from + count - 1) / bytes))) + 1 - first;
+    std::vector<uint8_t> nibbles(rows * 16 * n), exponents(rows * n);
+    file.read_part(blocks.part, blocks.offset + first * 16 * n, nibbles.size(), nibbles.data());
+    file.read_part(scales.part, scales.offset + first * n, exponents.size(), exponents.data());
+    by_rows(bytes, from, count, out, [&](int64_t r, void* to) {
+      const uint64_t stored = (static_cast<uint64_t>(row(r)) - first) * n;
       for (uint64_t g = 0; g < n; ++g) {
         // Stored: elements 2k and 2k + 1 in byte k. Here: k and k + 16.
-        const uint8_t* pair = &nibbles[16 * g];
-        BlockMxfp4 block{.e = exponents[g], .qs = {}};
-        const auto element = [&](int i) { return i % 2 ? pair[i / 2] >> 4 : pair[i / 2] & 15; };
-        for (int k = 0; k < 16; ++k) block.qs[k] = static_cast<uint8_t>(element(k) | element(k + 16) << 4);
+        const uint8_t* pair = &nibbles[16 * (stored + g)];
+        BlockMxfp4 block{.e = exponents[stored + g], .qs = {}};
+        for (int k = 0; k < 8; ++k) {
+          block.qs[2 * k] = static_cast<uint8_t>((pair[k] & 15) | pair[k + 8] << 4);
+          block.qs[2 * k + 1] = static_cast<uint8_t>(pair[k] >> 4 | (pair[k + 8] & 0xf0));
+        }
         std::memcpy(static_cast<std::byte*>(to) + g * sizeof block, &block, sizeof block);
       }
     });

@@ -49,6 +49,27 @@ int64_t stored_row(const WeightRef& ref, int64_t n) {
   return ref.first_row + head * width + (i < half ? 2 * i : 2 * (i - half) + 1);
 }
 
+namespace {
+
+// Rows [n, n + count) of the weight, `bytes` each, `in_first` to every one of the first axis. Rows in another order are
+// read with all that lies between them, and then put in theirs.
+void read_rows(const File& file, const TensorInfo& tensor, const WeightRef& ref, uint64_t bytes, int64_t in_first,
+               int64_t n, int64_t count, void* out) {
+  const auto stored = [&](int64_t row) {
+    return static_cast<uint64_t>(stored_row(ref, row / in_first) * in_first + row % in_first);
+  };
+  if (!ref.heads) return file.read(tensor, stored(n) * bytes, static_cast<uint64_t>(count) * bytes, out);
+  uint64_t first = stored(n), last = first;
+  for (int64_t i = 1; i < count; ++i) first = std::min(first, stored(n + i)), last = std::max(last, stored(n + i));
+  std::vector<std::byte> all((last - first + 1) * bytes);
+  file.read(tensor, first * bytes, all.size(), all.data());
+  for (int64_t i = 0; i < count; ++i)
+    std::memcpy(static_cast<std::byte*>(out) + static_cast<uint64_t>(i) * bytes,
+                all.data() + (stored(n + i) - first) * bytes, bytes);
+}
+
+}  // namespace
+
 Weights::Weights(std::shared_ptr<const File> file, std::shared_ptr<Backend> backend)
     : file_(std::move(file)), backend_(std::move(backend)) {}
 
@@ -64,18 +85,17 @@ Weights::Entry Weights::load(const WeightRef& ref, bool packed) {
   // A row as it is read: of a vector one number, of experts' matrices a row of one of them.
   const int64_t K = shape.rank == 1 ? 1 : shape.last(), in_first = shape.rank == 3 ? shape[1] : 1;
   const auto bytes = static_cast<uint64_t>(row_bytes(format, K));
-  auto read_row = [&](int64_t n, void* buffer) -> const void* {
-    const int64_t stored = stored_row(ref, n / in_first) * in_first + n % in_first;
-    file_->read(tensor, static_cast<uint64_t>(stored) * bytes, bytes, buffer);
+  const StoredRows read = [&](int64_t n, int64_t count, void* buffer) {
+    read_rows(*file_, tensor, ref, bytes, in_first, n, count, buffer);
     return buffer;
   };
-  if (packed) return {ref, true, backend_->weight(format, shape, read_row), backend_->weight_bytes(format, shape)};
+  if (packed) return {ref, true, backend_->weight(format, shape, read), backend_->weight_bytes(format, shape)};
   if (format.payload != Payload::f32)
     throw Error("MappingError",
                 file_->parts[0] + ": " + printable(ref.tensor) + " is " + format.name + ", expected f32", "",
                 {{"tensor", ref.tensor}});
   std::vector<float> values(static_cast<size_t>(shape.elements()));
-  for (int64_t n = 0; n < shape.elements() / K; ++n) read_row(n, &values[static_cast<size_t>(n * K)]);
+  read(0, shape.elements() / K, values.data());
   const size_t size = values.size() * sizeof(float);
   Tensor out{.data = backend_->allocate(size), .format = &format, .shape = shape};
   backend_->upload(out.data, values.data(), size);

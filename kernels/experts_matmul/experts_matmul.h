@@ -9,9 +9,7 @@
 // The products are matmul's, in its order: an expert alone gives the bits of a matmul with its matrix.
 #pragma once
 
-#include "formats/packed.h"
-#include "op.h"
-#include "quantize_q8/quantize_q8.h"
+#include "matmul/matmul.h"
 
 namespace cutaway {
 
@@ -29,10 +27,9 @@ struct ExpertsMatmul {
   static Shape shape(const Call& call);
   static ExpertsMatmul bind(const Call& call);
   int64_t units() const { return X * strips(N); }
-  // One strip unpacked to floats, when x is float and w has codes.
-  size_t scratch_bytes() const {
-    return x && has_codes(format) ? static_cast<size_t>(K * kStripRows) * sizeof(float) : 0;
-  }
+  // The choices sorted by expert, then one strip unpacked: no expert is chosen more than T A times.
+  size_t sorted_bytes() const { return static_cast<size_t>(X + 1 + T * A + 15) / 16 * 64; }
+  size_t scratch_bytes() const { return sorted_bytes() + unpacked_bytes(format, K, T * A, blocks); }
 };
 
 CUTAWAY_DECLARE(void experts_matmul(const ExpertsMatmul& a, int64_t begin, int64_t end, std::byte* scratch))

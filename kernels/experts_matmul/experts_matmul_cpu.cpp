@@ -2,31 +2,54 @@
 #include "matmul/strip.h"
 
 namespace cutaway::CUTAWAY_TARGET {
+namespace {
 
-// A unit is one strip of one expert: it is read once, for all the rows that chose the expert.
-void experts_matmul(const ExpertsMatmul& a, int64_t begin, int64_t end, std::byte* scratch) {
-  const int64_t each = strips(a.N);
-  for (int64_t unit = begin; unit < end; ++unit) {
-    const int64_t expert = unit / each, first = unit % each * kStripRows;
-    const int rows = static_cast<int>(a.N - first < kStripRows ? a.N - first : kStripRows);
-    Strip strip{a.format,
-                reinterpret_cast<const uint8_t*>(a.w) + static_cast<size_t>(unit) * strip_bytes(a.format, a.K),
-                nullptr};
-    for (int64_t i = 0; i < a.T * a.A; ++i) {
-      if (a.indices[i] != expert) continue;
-      if (a.x && has_codes(a.format) && !strip.unpacked) {
-        unpack_strip(a.format, strip.data, a.K, reinterpret_cast<float*>(scratch));
-        strip.unpacked = reinterpret_cast<float*>(scratch);
-      }
-      const int64_t row = a.own_rows ? i : i / a.A;
-      f32x16 acc[1];
-      multiply_strip<1>(strip, a.x ? a.x + row * a.K : nullptr, a.blocks ? a.blocks + row * (a.K / 32) : nullptr, a.K,
-                        acc);
-      float* y = a.y + i * a.N + first;
-      const float* bias = a.bias ? a.bias + expert * a.N + first : nullptr;
-      if (rows == kStripRows) store(y, bias ? acc[0] + load(bias) : acc[0]);
-      else store_first(y, bias ? acc[0] + load_first(bias, rows) : acc[0], rows);
+// The choices, as indices into [T, A], sorted by expert: those of expert e are order[first[e]] to order[first[e + 1]].
+struct Chosen {
+  int32_t *first, *order;  // [X + 1], [T A]
+};
+
+Chosen sort_by_expert(const ExpertsMatmul& a, int32_t* memory) {
+  const Chosen chosen{memory, memory + a.X + 1};
+  for (int64_t e = 0; e <= a.X; ++e) chosen.first[e] = 0;
+  for (int64_t i = 0; i < a.T * a.A; ++i) ++chosen.first[a.indices[i]];
+  for (int64_t e = 1; e <= a.X; ++e) chosen.first[e] += chosen.first[e - 1];
+  for (int64_t i = a.T * a.A - 1; i >= 0; --i) chosen.order[--chosen.first[a.indices[i]]] = static_cast<int32_t>(i);
+  return chosen;
+}
+
+// Strip s of one expert for the rows that chose it.
+void one_strip(const ExpertsMatmul& a, int64_t expert, int64_t s, const int32_t* chosen, int count,
+               std::byte* scratch) {
+  const Strip strip = open_strip(a.format, a.w, expert * strips(a.N) + s, a.K, count, a.blocks, scratch);
+  const int64_t first = s * kStripRows, row_bytes = a.blocks ? a.K / 32 * int64_t{sizeof(BlockQ8)} : a.K * 4;
+  const int rows = static_cast<int>(a.N - first < kStripRows ? a.N - first : kStripRows);
+  const auto* x = a.blocks ? reinterpret_cast<const std::byte*>(a.blocks) : reinterpret_cast<const std::byte*>(a.x);
+  const f32x16 bias = a.bias ? load_first(a.bias + expert * a.N + first, rows) : broadcast(0.0f);
+  for (int from = 0; from < count; from += kTile) {
+    const int n = count - from < kTile ? count - from : kTile;
+    const void* of[kTile];
+    for (int i = 0; i < n; ++i) {
+      const int64_t choice = chosen[from + i];
+      of[i] = x + (a.own_rows ? choice : choice / a.A) * row_bytes;
     }
+    alignas(64) float out[kTile][kStripRows];
+    multiply(strip, of, n, out);
+    for (int i = 0; i < n; ++i)
+      store_rows(a.y + chosen[from + i] * a.N + first, a.bias ? load(out[i]) + bias : load(out[i]), rows);
+  }
+}
+
+}  // namespace
+
+// A unit is one strip of one expert, counted through the experts first, so that any run of units has its share of every
+// expert's work, however few of them are chosen.
+void experts_matmul(const ExpertsMatmul& a, int64_t begin, int64_t end, std::byte* scratch) {
+  const Chosen chosen = sort_by_expert(a, reinterpret_cast<int32_t*>(scratch));
+  for (int64_t unit = begin; unit < end; ++unit) {
+    const int64_t expert = unit % a.X, from = chosen.first[expert], count = chosen.first[expert + 1] - from;
+    if (count)
+      one_strip(a, expert, unit / a.X, chosen.order + from, static_cast<int>(count), scratch + a.sorted_bytes());
   }
 }
 

@@ -8,22 +8,36 @@
 
 namespace cutaway {
 
-// What the packed layout (packed.h) needs to know of a format.
-enum class Payload {
-  f32,  // floats, 16 rows interleaved column by column
-  f16,
-  bf16,
-  u4,  // 4-bit codes
-  u8,  // 8-bit codes
+enum class Payload { f32, f16, bf16, codes };
+
+// How a group's scale and minimum come about; factors are float16, one or two to a block, and kept as they are.
+enum class Scales {
+  none,     // plain floats
+  f16,      // scale = d, minimum = m; a group is a block of 32
+  e8m0,     // scale = 2^(d - 128), d a byte; a group is a block of 32
+  bytes,    // scale = d * scale[g], minimum = -(m * minimum[g]), 8 or fewer bits each; blocks are 256 elements
+  nibbles,  // the same in 4 bits each
+};
+
+// What the packed layout (packed.h) and the kernels, at compile time, know of a format.
+struct Packing {
+  Scales scales = Scales::none;
+  int bits = 0;           // of a code: 2 to 6, or 8; 0 for plain floats
+  int group = 0;          // elements that share a scale: 32 or 16; 0 for plain floats
+  int offset = 0;         // subtracted from a code to get the signed integer: 0, or a power of two; unused with a table
+  bool minimums = false;  // whether there are minimums
+  int table = 0;          // bits that the integers take, with their sign, which codes are looked up to; 0: they are not
+  bool operator==(const Packing&) const = default;
 };
 
 // One block's integers in the form every quantised format can be written in, exactly:
-//   value[j] = scale[j / group] * (table ? table[code[j]] : code[j] - offset) + minimum[j / group]
-// computed in float32, product first, then the sum.
+//   value[j] = scale * (table ? table[code[j]] : code[j] - offset) + minimum      of group j / packing.group
+// computed in float32, product first, then the sum. Scale and minimum come from the fields below: see Scales.
 struct Codes {
   uint8_t code[256];
-  float scale[16];    // per group of `group` elements
-  float minimum[16];  // zero where the format has none
+  uint16_t d, m;
+  int8_t scale[16];
+  uint8_t minimum[16];
 };
 
 struct Format {
@@ -32,11 +46,8 @@ struct Format {
   int block;         // elements of a block; 1 for plain floats
   int block_bytes;   // bytes of a block
   Payload payload;
-  int group;            // elements that share a scale: 32 or 16; 0 for plain floats
-  int offset;           // subtracted from a code to get the signed integer; unused with a table
+  Packing packing;
   const int8_t* table;  // 16 signed values for codes that are looked up (mxfp4), or null
-  bool minimums;        // whether `minimum` is ever nonzero
-  bool wide_scale;      // whether scale and minimum need float32; false: they are float16 in the file and stay so
 
   // One stored row of n elements (a multiple of block) to float32, bit for bit what the format's definition gives.
   void (*unpack_row)(const void* row, float* out, int64_t n);

@@ -4,19 +4,18 @@
 //   j = 4..7   scale = s[j + 4] bits 0-3, s[j - 4] bits 6-7    minimum = s[j + 4] bits 4-7, s[j] bits 6-7
 #pragma once
 
-#include "formats/f16_value.h"
 #include "formats/format.h"
 
 namespace cutaway {
 
-// scale = d * sc and minimum = -(dmin * mn) of the eight groups of 32: one float32 product each, as ggml rounds.
-inline void unpack_k_scales(uint16_t d_bits, uint16_t dmin_bits, const uint8_t* s, Codes* out) {
-  const float d = f16_value(d_bits), dmin = f16_value(dmin_bits);
+inline void unpack_k_scales(uint16_t d, uint16_t dmin, const uint8_t* s, Codes* out) {
+  out->d = d;
+  out->m = dmin;
   for (int j = 0; j < 8; ++j) {
     int sc = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
     int mn = j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | s[j] >> 6 << 4;
-    out->scale[j] = d * static_cast<float>(sc);
-    out->minimum[j] = -(dmin * static_cast<float>(mn));
+    out->scale[j] = static_cast<int8_t>(sc);
+    out->minimum[j] = static_cast<uint8_t>(mn);
   }
 }
 

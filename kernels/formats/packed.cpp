@@ -1,79 +1,152 @@
 #include "formats/packed.h"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
-#include "formats/f16_value.h"
+#include "formats/unpack.h"
+#include "formats/words.h"
 
 namespace cutaway {
 namespace {
 
-void put_scale(const Format& f, uint8_t* at, int64_t index, float value) {
-  if (f.wide_scale) return static_cast<void>(std::memcpy(at + index * 4, &value, 4));
-  uint16_t half = f16_bits(value);
-  std::memcpy(at + index * 2, &half, 2);
-}
+// How many stored bytes are asked for at a time: long reads, and still in the second cache when they are packed.
+constexpr int64_t kReadBytes = 256 << 10;
 
-float get_scale(const Format& f, const uint8_t* at, int64_t index) {
-  if (f.wide_scale) {
-    float value;
-    std::memcpy(&value, at + index * 4, 4);
-    return value;
+// --- the codes of 32 columns of one row: eight words of four codes, each at the row's place in its lines
+
+void put_codes(int bits, uint8_t* block, int64_t lane, const uint8_t* codes) {
+  uint32_t quad[8];
+  std::memcpy(quad, codes, 32);
+  if (bits == 8) {
+    for (int c = 0; c < 8; ++c) put_word(block + c * 64 + lane * 4, quad[c]);
+    return;
   }
-  uint16_t half;
-  std::memcpy(&half, at + index * 2, 2);
-  return f16_value(half);
-}
-
-int get_code(const Format& f, const uint8_t* payload, int64_t column, int64_t lane) {
-  int64_t quad = column / 4, in_quad = lane * 4 + column % 4;
-  if (f.payload == Payload::u8) return payload[quad * 64 + in_quad];
-  return payload[quad / 2 * 64 + in_quad] >> (quad % 2 * 4) & 15;
-}
-
-void put_code(const Format& f, uint8_t* payload, int64_t column, int64_t lane, int code) {
-  int64_t quad = column / 4, in_quad = lane * 4 + column % 4;
-  if (f.payload == Payload::u8) payload[quad * 64 + in_quad] = static_cast<uint8_t>(code);
-  else payload[quad / 2 * 64 + in_quad] |= static_cast<uint8_t>(code << (quad % 2 * 4));
-}
-
-void pack_row_of_codes(const Format& f, int64_t K, const uint8_t* row, uint8_t* strip, int64_t lane) {
-  const PackedBlock at = packed_block(f);
-  Codes codes;
-  for (int64_t column = 0; column < K; column += f.block, row += f.block_bytes) {
-    f.unpack_codes(row, &codes);
-    for (int64_t from = 0; from < f.block; from += kBlockColumns) {
-      uint8_t* block = strip + static_cast<size_t>((column + from) / kBlockColumns) * at.bytes;
-      for (int64_t i = 0; i < kBlockColumns; ++i) put_code(f, block, i, lane, codes.code[from + i]);
-      for (int64_t g = 0; g < kBlockColumns / f.group; ++g) {
-        put_scale(f, block + at.scales, g * kStripRows + lane, codes.scale[from / f.group + g]);
-        if (f.minimums) put_scale(f, block + at.minimums, g * kStripRows + lane, codes.minimum[from / f.group + g]);
-      }
+  int line = 0;
+  if (bits >= 4) {
+    for (; line < 4; ++line)
+      put_word(block + line * 64 + lane * 4, (quad[2 * line] & each_byte(15)) | (quad[2 * line + 1] & each_byte(15))
+                                                                                    << 4);
+    for (uint32_t& q : quad) q = q >> 4 & each_byte(15);
+  }
+  if (bits == 2 || bits == 3 || bits == 6) {
+    for (int h = 0; h < 2; ++h, ++line) {
+      uint32_t word = 0;
+      for (int i = 0; i < 4; ++i) word |= (quad[4 * h + i] & each_byte(3)) << 2 * i;
+      put_word(block + line * 64 + lane * 4, word);
     }
+    for (uint32_t& q : quad) q = q >> 2 & each_byte(1);
+  }
+  if (bits == 3 || bits == 5) {
+    uint32_t word = 0;
+    for (int c = 0; c < 8; ++c) word |= quad[c] << c;
+    put_word(block + line * 64 + lane * 4, word);
   }
 }
 
-void pack_row_of_floats(int64_t K, size_t size, const uint8_t* row, uint8_t* strip, int64_t lane) {
-  for (int64_t k = 0; k < K; ++k)
-    std::memcpy(strip + static_cast<size_t>(k * kStripRows + lane) * size, row + static_cast<size_t>(k) * size, size);
+void get_codes(int bits, const uint8_t* block, int64_t lane, uint8_t* codes) {
+  uint32_t quad[8] = {};
+  int line = 0, shift = 0;
+  if (bits == 8)
+    for (int c = 0; c < 8; ++c) quad[c] = get_word(block + c * 64 + lane * 4);
+  if (bits >= 4 && bits < 8) {
+    for (int c = 0; c < 8; ++c) quad[c] = get_word(block + (c / 2) * 64 + lane * 4) >> c % 2 * 4 & each_byte(15);
+    line = shift = 4;
+  }
+  if (bits == 2 || bits == 3 || bits == 6) {
+    for (int c = 0; c < 8; ++c)
+      quad[c] |= (get_word(block + (line + c / 4) * 64 + lane * 4) >> c % 4 * 2 & each_byte(3)) << shift;
+    line += 2, shift += 2;
+  }
+  if (bits == 3 || bits == 5)
+    for (int c = 0; c < 8; ++c) quad[c] |= (get_word(block + line * 64 + lane * 4) >> c & each_byte(1)) << shift;
+  std::memcpy(codes, quad, 32);
+}
+
+// --- a cell's share of one row; elements [0, cell.columns) of `codes`
+
+void put_cell(const Packing& p, const Cell& at, uint8_t* cell, int64_t lane, const Codes& codes) {
+  for (int b = 0; b < at.columns / 32; ++b)
+    put_codes(p.bits, cell + at.codes + static_cast<size_t>(b) * at.block, lane, codes.code + 32 * b);
+  if (p.scales == Scales::e8m0) {
+    cell[lane] = static_cast<uint8_t>(codes.d);
+    return;
+  }
+  std::memcpy(cell + lane * 2, &codes.d, 2);
+  if (p.minimums) std::memcpy(cell + at.m + lane * 2, &codes.m, 2);
+  if (p.scales == Scales::f16) return;
+  for (int g = 0; g < 256 / p.group; ++g) {
+    const auto scale = static_cast<uint8_t>(codes.scale[g]);
+    const bool shared = p.scales == Scales::nibbles;
+    cell[at.scales + static_cast<size_t>(g * 16 + lane)] =
+        shared ? static_cast<uint8_t>(scale | codes.minimum[g] << 4) : scale;
+    if (p.minimums && !shared) cell[at.minimums + static_cast<size_t>(g * 16 + lane)] = codes.minimum[g];
+  }
+}
+
+void get_cell(const Packing& p, const Cell& at, const uint8_t* cell, int64_t lane, Codes* codes) {
+  for (int b = 0; b < at.columns / 32; ++b)
+    get_codes(p.bits, cell + at.codes + static_cast<size_t>(b) * at.block, lane, codes->code + 32 * b);
+  if (p.scales == Scales::e8m0) {
+    codes->d = cell[lane];
+    return;
+  }
+  std::memcpy(&codes->d, cell + lane * 2, 2);
+  if (p.minimums) std::memcpy(&codes->m, cell + at.m + lane * 2, 2);
+  if (p.scales == Scales::f16) return;
+  for (int g = 0; g < 256 / p.group; ++g) {
+    const uint8_t scale = cell[at.scales + static_cast<size_t>(g * 16 + lane)];
+    const bool shared = p.scales == Scales::nibbles;
+    codes->scale[g] = static_cast<int8_t>(shared ? scale & 15 : scale);
+    if (p.minimums)
+      codes->minimum[g] =
+          shared ? static_cast<uint8_t>(scale >> 4) : cell[at.minimums + static_cast<size_t>(g * 16 + lane)];
+  }
+}
+
+// --- strips: up to sixteen stored rows that lie one after the other
+
+void pack_codes(const Format& f, int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip) {
+  const Packing p = f.packing;
+  const Cell at = cell_of(p);
+  const int64_t bytes = row_bytes(f, K);
+  Codes codes;
+  for (int64_t column = 0; column < K; column += at.columns, rows += f.block_bytes, strip += at.bytes)
+    for (int64_t lane = 0; lane < count; ++lane) {
+      f.unpack_codes(rows + lane * bytes, &codes);
+      put_cell(p, at, strip, lane, codes);
+    }
+}
+
+template <typename T>
+void pack_floats(int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip) {
+  constexpr int64_t width = 16;  // columns whose lines stay in the first cache while all lanes are put there
+  for (int64_t from = 0; from < K; from += width)
+    for (int64_t lane = 0; lane < count; ++lane)
+      for (int64_t k = from; k < std::min(K, from + width); ++k)
+        std::memcpy(strip + (k * kStripRows + lane) * int64_t{sizeof(T)}, rows + (lane * K + k) * int64_t{sizeof(T)},
+                    sizeof(T));
 }
 
 }  // namespace
 
-void pack(const Format& f, const Shape& shape, const std::function<const void*(int64_t, void*)>& row, void* out,
-          Pool& pool) {
-  const int64_t N = shape[shape.rank - 2], K = shape.last(), X = shape.rank == 3 ? shape[0] : 1;
+void pack(const Format& f, const Shape& shape, const StoredRows& rows, void* out, Pool& pool) {
+  const int64_t N = shape[shape.rank - 2], K = shape.last(), X = shape.rank == 3 ? shape[0] : 1, each = strips(N);
+  const int64_t stored = row_bytes(f, K), run = std::max<int64_t>(1, kReadBytes / std::max<int64_t>(1, 16 * stored));
   const size_t bytes = strip_bytes(f, K);
-  pool.parallel_for(X * strips(N), [&](int64_t begin, int64_t end, int) {
-    std::vector<uint8_t> buffer(static_cast<size_t>(row_bytes(f, K)));
-    for (int64_t s = begin; s < end; ++s) {
-      auto* strip = static_cast<uint8_t*>(out) + static_cast<size_t>(s) * bytes;
-      const int64_t matrix = s / strips(N), first = s % strips(N) * kStripRows;
-      std::memset(strip, 0, bytes);
-      for (int64_t lane = 0; lane < kStripRows && first + lane < N; ++lane) {
-        const auto* stored = static_cast<const uint8_t*>(row(matrix * N + first + lane, buffer.data()));
-        if (has_codes(f)) pack_row_of_codes(f, K, stored, strip, lane);
-        else pack_row_of_floats(K, static_cast<size_t>(f.block_bytes), stored, strip, lane);
+  pool.parallel_for(X * each, [&](int64_t begin, int64_t end, int) {
+    std::vector<uint8_t> buffer(static_cast<size_t>(std::min(run, end - begin) * kStripRows * stored));
+    for (int64_t s = begin, next; s < end; s = next) {
+      next = std::min({end, s + run, (s / each + 1) * each});  // a run ends with its matrix
+      const int64_t first = s % each * kStripRows, count = std::min(N - first, (next - s) * kStripRows);
+      const auto* from = static_cast<const uint8_t*>(rows(s / each * N + first, count, buffer.data()));
+      for (int64_t i = s; i < next; ++i, from += kStripRows * stored) {
+        auto* strip = static_cast<uint8_t*>(out) + static_cast<size_t>(i) * bytes;
+        const int64_t lanes = std::min(kStripRows, N - i % each * kStripRows);
+        if (lanes < kStripRows) std::memset(strip, 0, bytes);
+        if (has_codes(f)) pack_codes(f, K, from, lanes, strip);
+        else if (f.block_bytes == 2) pack_floats<uint16_t>(K, from, lanes, strip);
+        else pack_floats<uint32_t>(K, from, lanes, strip);
       }
     }
   });
@@ -83,17 +156,14 @@ void unpack_packed_row(const Format& f, const void* packed, int64_t K, int64_t n
   const auto* strip = static_cast<const uint8_t*>(packed) + static_cast<size_t>(n / kStripRows) * strip_bytes(f, K);
   const int64_t lane = n % kStripRows;
   if (!has_codes(f)) {
-    const size_t size = static_cast<size_t>(f.block_bytes);
-    for (int64_t k = 0; k < K; ++k) f.unpack_row(strip + static_cast<size_t>(k * kStripRows + lane) * size, out + k, 1);
+    for (int64_t k = 0; k < K; ++k) f.unpack_row(strip + (k * kStripRows + lane) * f.block_bytes, out + k, 1);
     return;
   }
-  const PackedBlock at = packed_block(f);
-  for (int64_t k = 0; k < K; ++k) {
-    const uint8_t* block = strip + static_cast<size_t>(k / kBlockColumns) * at.bytes;
-    int64_t column = k % kBlockColumns, group = column / f.group * kStripRows + lane;
-    float product =
-        get_scale(f, block + at.scales, group) * static_cast<float>(integer_of(f, get_code(f, block, column, lane)));
-    out[k] = f.minimums ? product + get_scale(f, block + at.minimums, group) : product;
+  const Cell at = cell_of(f.packing);
+  Codes codes;
+  for (int64_t k = 0; k < K; k += at.columns, strip += at.bytes) {
+    get_cell(f.packing, at, strip, lane, &codes);
+    codes_to_floats(f, codes, out + k, at.columns);
   }
 }
 

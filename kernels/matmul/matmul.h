@@ -17,6 +17,21 @@
 
 namespace cutaway {
 
+constexpr int kTile = 10;  // tokens whose sums stay in registers together
+
+// Whether codes are put together from two planes, which is better done once for several tiles.
+static constexpr bool has_planes(const Packing& p) { return p.bits == 3 || p.bits == 5 || p.bits == 6; }
+
+// What a strip takes that is unpacked once for T tokens; 0: it is read as it is packed.
+//   rounded x   for each 32 columns the codes of 8 quads, a byte each, then the groups' scales and minimums, float32
+//   float x     floats [K][16 rows]
+static inline size_t unpacked_bytes(const Format& f, int64_t K, int64_t T, bool rounded) {
+  if (!has_codes(f) || (rounded && (T <= kTile || !has_planes(f.packing)))) return 0;
+  if (!rounded) return static_cast<size_t>(K * kStripRows) * sizeof(float);
+  const int lines = 32 / f.packing.group * (f.packing.minimums ? 2 : 1);
+  return static_cast<size_t>(K / 32) * static_cast<size_t>(512 + 64 * lines);
+}
+
 struct Matmul {
   const float* x;         // [T, K], or null
   const BlockQ8* blocks;  // [T, K / 32], or null
@@ -29,14 +44,9 @@ struct Matmul {
   static Shape shape(const Call& call);
   static Matmul bind(const Call& call);
   int64_t units() const { return strips(N); }
-  // One strip unpacked to floats, when x is float and w has codes.
-  size_t scratch_bytes() const {
-    return x && has_codes(format) ? static_cast<size_t>(K * kStripRows) * sizeof(float) : 0;
-  }
+  size_t scratch_bytes() const { return unpacked_bytes(format, K, T, blocks); }
 };
 
 CUTAWAY_DECLARE(void matmul(const Matmul& a, int64_t begin, int64_t end, std::byte* scratch))
-
-constexpr int kTile = 8;  // tokens that share one pass over a strip
 
 }  // namespace cutaway

@@ -44,14 +44,45 @@ def test_rounded_activations(name):
     check_kernel("matmul", cases)
 
 
-@pytest.mark.parametrize("name", ["q4_1", "q6_k", "f16"])
-def test_one_token_or_many_same_bits(name):
-    w, x = weight(name, 48, 512), activations(13, 512)
+@pytest.mark.parametrize("name", formats.names())
+def test_one_token_or_many_same_bits_on_every_target(name):
+    """However many tokens share a tile or an unpacked strip, and whatever the machine multiplies integers with."""
+    w, x = weight(name, 35, 512), activations(13, 512)
     inputs = [x, quantize_q8.reference(x)] if name in CODED else [x]
-    for all_rows in inputs:
-        together = ops.matmul(all_rows, w)
-        alone = np.concatenate([ops.matmul(all_rows[t : t + 1], w) for t in range(13)])
-        assert together.tobytes() == alone.tobytes()
+    for rows in inputs:
+        alone = np.concatenate([ops.matmul(rows[t : t + 1], w) for t in range(13)])
+        for target in _core.targets():
+            for T in range(1, 14):
+                assert ops.matmul(rows[:T], w, target=target).tobytes() == alone[:T].tobytes(), (target, T)
+
+
+@pytest.mark.parametrize("name", CODED)
+@pytest.mark.parametrize("target", _core.targets())
+def test_largest_codes_and_activations(name, target):
+    """Sums of products in 16 bits, where a target has them, must not overflow: every byte of the weight is 0xff or 0,
+    activations are +-127."""
+    f = formats.module(name)
+    raw = np.full((16, 512 // f.BLOCK * f.BLOCK_BYTES), 0xFF, np.uint8)
+    raw[8:] = 0
+    x = np.full((2, 512), 127, np.float32)
+    x[1] *= -1
+    for w in (ops.Stored(name, _with_scale_one(name, raw)), ops.Stored(name, _with_scale_one(name, ~raw))):
+        blocks = quantize_q8.reference(x)
+        np.testing.assert_allclose(ops.matmul(blocks, w, target=target), definition.reference(blocks, w), rtol=1e-5)
+
+
+def _with_scale_one(name, raw):
+    """Blocks with float16 factors of 1 and 1 / 4, so that all values are finite."""
+    out = raw.copy().reshape(len(raw), -1, formats.module(name).BLOCK_BYTES)
+    one, quarter = np.float16([1, 0.25]).view(np.uint8).reshape(2, 2)
+    places = {"q2_k": (80, 82), "q3_k": (108,), "q6_k": (208,), "mxfp4": ()}.get(
+        name, (0, 2) if name in ("q4_1", "q5_1", "q4_k", "q5_k") else (0,)
+    )
+    for at, value in zip(places, (one, quarter), strict=False):
+        out[..., at : at + 2] = value
+    if name == "mxfp4":
+        out[..., 0] = 127
+    return out.reshape(raw.shape)
 
 
 @pytest.mark.parametrize("name", formats.names())

@@ -16,8 +16,9 @@ namespace cutaway {
 struct BlockQ8 {
   int8_t q[32];
   float d;
-  int32_t sum[2];  // of q[0..15] and q[16..31]
-  int32_t unused;  // 48 bytes: three blocks to every 144, 16-byte aligned
+  int32_t
+      start[2];  // -128 times the sum of q[0..15] and of q[16..31]: what products with codes 128 too high begin with
+  float total;   // d times the sum of q, in float32: what minimums are multiplied with
 };
 static_assert(sizeof(BlockQ8) == 48);
 

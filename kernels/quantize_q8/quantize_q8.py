@@ -4,7 +4,7 @@ import numpy as np
 
 UNITS = 0  # exact: every target gives these bits
 
-BLOCK = np.dtype([("q", np.int8, 32), ("d", np.float32), ("sum", np.int32, 2), ("unused", np.int32)])
+BLOCK = np.dtype([("q", np.int8, 32), ("d", np.float32), ("start", np.int32, 2), ("total", np.float32)])
 
 
 def reference(x):  # [T, ..] float32 -> [T, K / 32] BLOCK
@@ -20,7 +20,9 @@ def reference(x):  # [T, ..] float32 -> [T, K / 32] BLOCK
     inverse = np.float32(1) / np.where(d > 0, d, np.float32(1)) * (d > 0)
     out["q"] = np.rint(x * inverse.astype(np.float32)[..., None])
     out["d"] = np.where(finite, d, np.float32(np.nan))
-    out["sum"] = out["q"].astype(np.int32).reshape(*out.shape, 2, 16).sum(-1)
+    sums = out["q"].astype(np.int32).reshape(*out.shape, 2, 16).sum(-1)
+    out["start"] = -128 * sums
+    out["total"] = out["d"] * sums.sum(-1).astype(np.float32)
     return out
 
 

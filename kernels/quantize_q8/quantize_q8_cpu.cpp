@@ -18,11 +18,14 @@ void quantize_q8(const QuantizeQ8& a, int64_t begin, int64_t end, std::byte*) {
     alignas(64) int32_t q[32];
     store(reinterpret_cast<float*>(q), bits_as_f32(round_to_i32(low * inverse)));
     store(reinterpret_cast<float*>(q + 16), bits_as_f32(round_to_i32(high * inverse)));
-    out.sum[0] = out.sum[1] = out.unused = 0;
+    int32_t sum[2] = {};
     for (int j = 0; j < 32; ++j) {
       out.q[j] = static_cast<int8_t>(q[j]);
-      out.sum[j / 16] += q[j];
+      sum[j / 16] += q[j];
     }
+    out.start[0] = -128 * sum[0];
+    out.start[1] = -128 * sum[1];
+    out.total = out.d * static_cast<float>(sum[0] + sum[1]);
   }
 }
 

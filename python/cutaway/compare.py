@@ -130,8 +130,8 @@ def _isolate_numpy(trace: _Trace, reference: NumpyExecutor) -> Iterator[Row]:
         stored = ", ".join(f"{w.tensor} ({info[w.tensor].format})" for w in weights if w.tensor in info)
         actual = trace.values[stage]
         if op == "quantize_q8":
-            same = np.array([actual[n].tobytes() == expected[n].tobytes() for n in ("q", "d", "sum")])
-            yield _row(stage, op, kernel, "numpy", np.where(same, 0.0, 1.0), np.zeros(3), 1.0, 0)
+            same = np.array([actual[n].tobytes() == expected[n].tobytes() for n in ("q", "d", "start", "total")])
+            yield _row(stage, op, kernel, "numpy", np.where(same, 0.0, 1.0), np.zeros(len(same)), 1.0, 0)
             continue
         row = _row(
             stage,

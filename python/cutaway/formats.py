@@ -25,12 +25,14 @@ class Format:
     gguf_id: int  # ggml's type id
     block: int
     block_bytes: int
-    payload: str  # f32, f16, bf16 for plain floats; u4 or u8 codes for blocks
+    payload: str  # f32, f16, bf16 for plain floats; codes for blocks
+    code_bits: int  # of a code; 0 for plain floats
     group: int  # elements that share a scale; 0 for plain floats
     offset: int  # subtracted from a code to get the signed integer
     table: tuple[int, ...] | None  # the integers that codes are looked up in, instead of an offset
     minimums: bool  # whether groups have a minimum that is added to scale * integer
-    wide_scale: bool  # whether a group's scale needs float32; false: it is float16 in the file
+    cell: int  # in memory, columns of a strip of sixteen rows that lie together (kernels/formats/packed.h)
+    cell_bytes: int  # and how many bytes they take
 
     @property
     def bits(self) -> float:

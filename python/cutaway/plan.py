@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CHUNK = 256  # tokens that go through the graph together, as csrc/run/forward.cpp has it
 WINDOW_STEP = 512  # positions that a layer with a window drops together, csrc/run/cache.h
 RESERVE = 4 << 20  # bytes besides 3 %; seen 2.2 MB over the sum of the parts, whatever the length
-STRIP_ROWS, BLOCK_COLUMNS = 16, 32  # of the packed layout, kernels/formats/packed.h
+STRIP_ROWS = 16  # of the packed layout, kernels/formats/packed.h
 # Metadata, vocabulary, configuration and graph as C++ and Python objects, for each byte of the file's header. Measured:
 # 22.6 MB for SmolLM2's header of 1.79 MB.
 OBJECTS_PER_HEADER_BYTE = 12.6
@@ -329,11 +329,7 @@ def packed_bytes(f: dict[str, Any], shape: list[int]) -> int:
     """Bytes of a weight [N, K] or [X, N, K] in strips of sixteen rows, as kernels/formats/packed.h lays it out."""
     *experts, N, K = shape
     strips = math.prod(experts) * -(-N // STRIP_ROWS)
-    if f["payload"] not in ("u4", "u8"):
-        return strips * STRIP_ROWS * K * (4 if f["payload"] == "f32" else 2)
-    scales = BLOCK_COLUMNS // f["group"] * STRIP_ROWS * (4 if f["wide_scale"] else 2)
-    block = (256 if f["payload"] == "u4" else 512) + scales * (2 if f["minimums"] else 1)
-    return strips * (K // BLOCK_COLUMNS) * block
+    return strips * (K // f["cell"]) * f["cell_bytes"]
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------

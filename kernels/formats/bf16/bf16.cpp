@@ -22,11 +22,8 @@ constinit const Format format_bf16{.name = "bf16",
                                    .block = 1,
                                    .block_bytes = 2,
                                    .payload = Payload::bf16,
-                                   .group = 0,
-                                   .offset = 0,
+                                   .packing = packing_bf16,
                                    .table = nullptr,
-                                   .minimums = false,
-                                   .wide_scale = false,
                                    .unpack_row = unpack_row,
                                    .unpack_codes = nullptr};
 

@@ -23,11 +23,8 @@ constinit const Format format_f16{.name = "f16",
                                   .block = 1,
                                   .block_bytes = 2,
                                   .payload = Payload::f16,
-                                  .group = 0,
-                                  .offset = 0,
+                                  .packing = packing_f16,
                                   .table = nullptr,
-                                  .minimums = false,
-                                  .wide_scale = false,
                                   .unpack_row = unpack_row,
                                   .unpack_codes = nullptr};
 

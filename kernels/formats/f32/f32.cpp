@@ -16,11 +16,8 @@ constinit const Format format_f32{.name = "f32",
                                   .block = 1,
                                   .block_bytes = 4,
                                   .payload = Payload::f32,
-                                  .group = 0,
-                                  .offset = 0,
+                                  .packing = packing_f32,
                                   .table = nullptr,
-                                  .minimums = false,
-                                  .wide_scale = false,
                                   .unpack_row = unpack_row,
                                   .unpack_codes = nullptr};
 

@@ -1,6 +1,5 @@
 #include "formats/iq4_nl/iq4_nl.h"
 
-#include "formats/f16_value.h"
 #include "formats/iq4_table.h"
 #include "formats/unpack.h"
 
@@ -8,12 +7,12 @@ namespace cutaway {
 namespace {
 
 void unpack_codes(const void* block, Codes* out) {
-  const auto& b = *static_cast<const BlockIq4Nl*>(block);
+  const auto b = *static_cast<const BlockIq4Nl*>(block);
   for (int j = 0; j < 16; ++j) {
     out->code[j] = b.qs[j] & 15;
     out->code[j + 16] = b.qs[j] >> 4;
   }
-  out->scale[0] = f16_value(b.d);
+  out->d = b.d;
 }
 
 }  // namespace
@@ -22,12 +21,9 @@ constinit const Format format_iq4_nl{.name = "iq4_nl",
                                      .gguf_id = 20,
                                      .block = 32,
                                      .block_bytes = 18,
-                                     .payload = Payload::u4,
-                                     .group = 32,
-                                     .offset = 0,
+                                     .payload = Payload::codes,
+                                     .packing = packing_iq4_nl,
                                      .table = iq4_table,
-                                     .minimums = false,
-                                     .wide_scale = false,
                                      .unpack_row = unpack_row_of_codes<format_iq4_nl>,
                                      .unpack_codes = unpack_codes};
 

@@ -1,6 +1,5 @@
 #include "formats/iq4_xs/iq4_xs.h"
 
-#include "formats/f16_value.h"
 #include "formats/iq4_table.h"
 #include "formats/unpack.h"
 
@@ -8,15 +7,15 @@ namespace cutaway {
 namespace {
 
 void unpack_codes(const void* block, Codes* out) {
-  const auto& b = *static_cast<const BlockIq4Xs*>(block);
-  const float d = f16_value(b.d);
+  const auto b = *static_cast<const BlockIq4Xs*>(block);
+  out->d = b.d;
   for (int j = 0; j < 8; ++j) {
     for (int l = 0; l < 16; ++l) {
       out->code[32 * j + l] = b.qs[16 * j + l] & 15;
       out->code[32 * j + 16 + l] = b.qs[16 * j + l] >> 4;
     }
     int low = b.scales_l[j / 2] >> 4 * (j % 2) & 15, high = b.scales_h >> 2 * j & 3;
-    out->scale[j] = d * static_cast<float>((low | high << 4) - 32);
+    out->scale[j] = static_cast<int8_t>((low | high << 4) - 32);
   }
 }
 
@@ -26,12 +25,9 @@ constinit const Format format_iq4_xs{.name = "iq4_xs",
                                      .gguf_id = 23,
                                      .block = 256,
                                      .block_bytes = 136,
-                                     .payload = Payload::u4,
-                                     .group = 32,
-                                     .offset = 0,
+                                     .payload = Payload::codes,
+                                     .packing = packing_iq4_xs,
                                      .table = iq4_table,
-                                     .minimums = false,
-                                     .wide_scale = true,
                                      .unpack_row = unpack_row_of_codes<format_iq4_xs>,
                                      .unpack_codes = unpack_codes};
 

@@ -1,18 +1,17 @@
 #include "formats/q4_0/q4_0.h"
 
-#include "formats/f16_value.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
 namespace {
 
 void unpack_codes(const void* block, Codes* out) {
-  const auto& b = *static_cast<const BlockQ4_0*>(block);
+  const auto b = *static_cast<const BlockQ4_0*>(block);
   for (int j = 0; j < 16; ++j) {
     out->code[j] = b.qs[j] & 15;
     out->code[j + 16] = b.qs[j] >> 4;
   }
-  out->scale[0] = f16_value(b.d);
+  out->d = b.d;
 }
 
 }  // namespace
@@ -21,12 +20,9 @@ constinit const Format format_q4_0{.name = "q4_0",
                                    .gguf_id = 2,
                                    .block = 32,
                                    .block_bytes = 18,
-                                   .payload = Payload::u4,
-                                   .group = 32,
-                                   .offset = 8,
+                                   .payload = Payload::codes,
+                                   .packing = packing_q4_0,
                                    .table = nullptr,
-                                   .minimums = false,
-                                   .wide_scale = false,
                                    .unpack_row = unpack_row_of_codes<format_q4_0>,
                                    .unpack_codes = unpack_codes};
 

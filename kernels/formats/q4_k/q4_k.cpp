@@ -7,7 +7,7 @@ namespace cutaway {
 namespace {
 
 void unpack_codes(const void* block, Codes* out) {
-  const auto& b = *static_cast<const BlockQ4_K*>(block);
+  const auto b = *static_cast<const BlockQ4_K*>(block);
   unpack_k_scales(b.d, b.dmin, b.scales, out);
   for (int g = 0; g < 4; ++g)
     for (int l = 0; l < 32; ++l) {
@@ -22,12 +22,9 @@ constinit const Format format_q4_k{.name = "q4_k",
                                    .gguf_id = 12,
                                    .block = 256,
                                    .block_bytes = 144,
-                                   .payload = Payload::u4,
-                                   .group = 32,
-                                   .offset = 0,
+                                   .payload = Payload::codes,
+                                   .packing = packing_q4_k,
                                    .table = nullptr,
-                                   .minimums = true,
-                                   .wide_scale = true,
                                    .unpack_row = unpack_row_of_codes<format_q4_k>,
                                    .unpack_codes = unpack_codes};
 

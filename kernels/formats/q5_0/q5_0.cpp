@@ -1,18 +1,20 @@
 #include "formats/q5_0/q5_0.h"
 
-#include "formats/f16_value.h"
 #include "formats/unpack.h"
+#include "formats/words.h"
 
 namespace cutaway {
 namespace {
 
 void unpack_codes(const void* block, Codes* out) {
-  const auto& b = *static_cast<const BlockQ5_0*>(block);
+  const auto b = *static_cast<const BlockQ5_0*>(block);
+  uint8_t top[32];
+  for (int j = 0; j < 32; j += 4) put_word(top + j, bits_to_bytes(b.qh >> j & 15));
   for (int j = 0; j < 16; ++j) {
-    out->code[j] = static_cast<uint8_t>((b.qs[j] & 15) | (b.qh >> j & 1) << 4);
-    out->code[j + 16] = static_cast<uint8_t>(b.qs[j] >> 4 | (b.qh >> (j + 16) & 1) << 4);
+    out->code[j] = static_cast<uint8_t>((b.qs[j] & 15) | top[j] << 4);
+    out->code[j + 16] = static_cast<uint8_t>(b.qs[j] >> 4 | top[j + 16] << 4);
   }
-  out->scale[0] = f16_value(b.d);
+  out->d = b.d;
 }
 
 }  // namespace
@@ -21,12 +23,9 @@ constinit const Format format_q5_0{.name = "q5_0",
                                    .gguf_id = 6,
                                    .block = 32,
                                    .block_bytes = 22,
-                                   .payload = Payload::u8,
-                                   .group = 32,
-                                   .offset = 16,
+                                   .payload = Payload::codes,
+                                   .packing = packing_q5_0,
                                    .table = nullptr,
-                                   .minimums = false,
-                                   .wide_scale = false,
                                    .unpack_row = unpack_row_of_codes<format_q5_0>,
                                    .unpack_codes = unpack_codes};
 

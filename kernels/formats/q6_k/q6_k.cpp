@@ -1,21 +1,24 @@
 #include "formats/q6_k/q6_k.h"
 
-#include "formats/f16_value.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
 namespace {
 
 void unpack_codes(const void* block, Codes* out) {
-  const auto& b = *static_cast<const BlockQ6_K*>(block);
-  for (int e = 0; e < 256; ++e) {
-    int n = e / 128, t = e % 128 / 32, l = e % 32;
-    int low = b.ql[64 * n + 32 * (t % 2) + l] >> 4 * (t / 2) & 15;
-    int high = b.qh[32 * n + l] >> 2 * t & 3;
-    out->code[e] = static_cast<uint8_t>(low | high << 4);
+  const auto b = *static_cast<const BlockQ6_K*>(block);
+  for (int n = 0; n < 2; ++n) {
+    const uint8_t *ql = b.ql + 64 * n, *qh = b.qh + 32 * n;
+    uint8_t* code = out->code + 128 * n;
+    for (int l = 0; l < 32; ++l) {
+      code[l] = static_cast<uint8_t>((ql[l] & 15) | (qh[l] & 3) << 4);
+      code[32 + l] = static_cast<uint8_t>((ql[32 + l] & 15) | (qh[l] >> 2 & 3) << 4);
+      code[64 + l] = static_cast<uint8_t>(ql[l] >> 4 | (qh[l] >> 4 & 3) << 4);
+      code[96 + l] = static_cast<uint8_t>(ql[32 + l] >> 4 | qh[l] >> 6 << 4);
+    }
   }
-  const float d = f16_value(b.d);
-  for (int i = 0; i < 16; ++i) out->scale[i] = d * static_cast<float>(b.scales[i]);
+  out->d = b.d;
+  for (int i = 0; i < 16; ++i) out->scale[i] = b.scales[i];
 }
 
 }  // namespace
@@ -24,12 +27,9 @@ constinit const Format format_q6_k{.name = "q6_k",
                                    .gguf_id = 14,
                                    .block = 256,
                                    .block_bytes = 210,
-                                   .payload = Payload::u8,
-                                   .group = 16,
-                                   .offset = 32,
+                                   .payload = Payload::codes,
+                                   .packing = packing_q6_k,
                                    .table = nullptr,
-                                   .minimums = false,
-                                   .wide_scale = true,
                                    .unpack_row = unpack_row_of_codes<format_q6_k>,
                                    .unpack_codes = unpack_codes};
 
