@@ -43,7 +43,7 @@ void Op::run(const Call& call, size_t kernel, Pool& pool) const {
   alignas(64) std::byte args[kMostArgs];
   bind(call, args);
   const size_t scratch = scratch_bytes(args);
-  pool.parallel_for(units(args), [&](int64_t begin, int64_t end, int) {
+  pool.parallel_for(units(args), grain(args), [&](int64_t begin, int64_t end, int) {
     std::byte* memory = scratch ? thread_scratch(scratch) : nullptr;
     if (call.guarded && memory) poison_scratch(memory, scratch);
     compute(args, kernel, begin, end, memory);

@@ -71,6 +71,7 @@ struct Op {
   void (*bind)(const Call& call, void* args);
   size_t args_bytes;
   int64_t (*units)(const void* args);
+  int64_t (*grain)(const void* args);  // so many units in a row share work: threads take no fewer, if there is enough
   size_t (*scratch_bytes)(const void* args);
   void (*compute)(const void* args, size_t kernel, int64_t begin, int64_t end, std::byte* scratch);
 
@@ -126,7 +127,8 @@ float finite(const Call& call, const char* name);
 float positive_eps(const Call& call);
 
 // Makes the Op of an argument struct. Args has: static Args bind(const Call&) (checks, raises), static Shape
-// shape(const Call&), int64_t units() const, size_t scratch_bytes() const. Kernels is the op's table, best first.
+// shape(const Call&), int64_t units() const, size_t scratch_bytes() const, and
+// int64_t grain() const if it is not 1. Kernels is the op's table, best first.
 template <class Args, const auto& Kernels>
 Op make_op(const char* name, std::vector<const char*> reads, std::vector<const char*> weights,
            std::vector<const char*> attributes, bool per_sequence = false) {
@@ -141,6 +143,10 @@ Op make_op(const char* name, std::vector<const char*> reads, std::vector<const c
   static_assert(std::is_trivially_copyable_v<Args> && sizeof(Args) <= kMostArgs, "it is copied as bytes");
   auto bind = [](const Call& call, void* args) { new (args) Args(checked(call)); };
   auto units = [](const void* args) { return static_cast<const Args*>(args)->units(); };
+  auto grain = [](const void* args) -> int64_t {
+    if constexpr (requires(const Args& a) { a.grain(); }) return static_cast<const Args*>(args)->grain();
+    else return 1;
+  };
   auto scratch_bytes = [](const void* args) { return static_cast<const Args*>(args)->scratch_bytes(); };
   auto compute = [](const void* args, size_t kernel, int64_t begin, int64_t end, std::byte* scratch) {
     Kernels[kernel].run(*static_cast<const Args*>(args), begin, end, scratch);
@@ -157,6 +163,7 @@ Op make_op(const char* name, std::vector<const char*> reads, std::vector<const c
             bind,
             sizeof(Args),
             units,
+            grain,
             scratch_bytes,
             compute};
 }

@@ -36,9 +36,10 @@ CUTAWAY_INLINE float row_softmax(const float* x, float* y, int64_t first, int64_
   }
   total = total + part;
   const f32x16 of_sink = exp(broadcast(sink) - m), divisor = broadcast(sum(total)) + of_sink;
-  for (int64_t s = first; s < whole; s += 16) store(y + s, load(y + s) / divisor);
-  if (tail) store_first(y + whole, load_first(y + whole, tail) / divisor, tail);
-  return first_lane(of_sink / divisor);
+  const f32x16 share = broadcast(1.0f) / divisor;  // at most 1: the largest element is in the sum
+  for (int64_t s = first; s < whole; s += 16) store(y + s, load(y + s) * share);
+  if (tail) store_first(y + whole, load_first(y + whole, tail) * share, tail);
+  return first_lane(of_sink * share);
 }
 
 }  // namespace cutaway::CUTAWAY_TARGET

@@ -182,7 +182,7 @@ void Pool::expect(const void* memory, size_t bytes) {
   state_->job.ahead_bytes.store(bytes, std::memory_order_relaxed);
 }
 
-void Pool::parallel_for(int64_t count, RangeBody body) {
+void Pool::parallel_for(int64_t count, int64_t grain, RangeBody body) {
   State* s = state_.get();
   if (count <= 0) return;
   if (s->threads == 1 || count == 1) return body(0, count, 0);
@@ -196,7 +196,8 @@ void Pool::parallel_for(int64_t count, RangeBody body) {
     }
     s->start();
   }
-  const int64_t chunks = std::min(kChunksPerSlice, (count + s->threads - 1) / s->threads);
+  const int64_t slice = (count + s->threads - 1) / s->threads;
+  const int64_t chunks = std::clamp<int64_t>(slice / grain, 1, kChunksPerSlice);
   const uint64_t word = word_of(job_of(s->job.word.load(std::memory_order_relaxed)) + 1, chunks);
   s->job.body = &body;
   s->job.count = count;

@@ -37,7 +37,9 @@ class Pool {
 
   // Calls body(begin, end, thread) over disjoint ranges that cover [0, count); returns when all are done. The first
   // exception thrown by a body is thrown again here, and the pool stays usable. Not reentrant.
-  void parallel_for(int64_t count, RangeBody body);
+  // Ranges are no shorter than `grain`, if there is enough for every thread.
+  void parallel_for(int64_t count, int64_t grain, RangeBody body);
+  void parallel_for(int64_t count, RangeBody body) { parallel_for(count, 1, body); }
 
   // What the next parallel_for will read, split among the threads as its range will be: threads that have nothing left
   // to do fetch the beginning of their share into their cache. Only a hint; the memory must stay readable until then.

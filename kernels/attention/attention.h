@@ -27,8 +27,18 @@ struct Attention {
 
   static Shape shape(const Call& call);
   static Attention bind(const Call& call);
-  int64_t units() const { return T * H; }
-  size_t scratch_bytes() const { return static_cast<size_t>(keys.S + 16) * sizeof(float); }  // one row of the pattern
+  // A query's scores, of the positions that its tile sees and up to 512 before them. No power of two: rows that lie a
+  // multiple of 4 KB apart would share their places in the cache.
+  int64_t row_floats() const {
+    const int64_t seen = window ? std::min(keys.S, window + Tiles::kQueries + 512) : keys.S;
+    return (seen + 15) / 32 * 32 + 16;
+  }
+  Tiles tiles() const { return Tiles(T, H, keys.G, row_floats()); }
+  int64_t units() const { return tiles().units(); }
+  int64_t grain() const { return tiles().shared; }
+  size_t scratch_bytes() const {
+    return static_cast<size_t>(tiles().queries * row_floats()) * sizeof(float) + tiles().score_bytes(keys.E);
+  }
 };
 
 CUTAWAY_DECLARE(void attention(const Attention& a, int64_t begin, int64_t end, std::byte* scratch))

@@ -5,22 +5,34 @@
 namespace cutaway::CUTAWAY_TARGET {
 
 template <class Element>
-static void attention_of(const Attention& a, int64_t begin, int64_t end, float* row) {
-  const int64_t S = a.keys.S, G = a.keys.G, E = a.keys.E;
-  for (int64_t unit = begin; unit < end; ++unit) {
-    const int64_t t = token_of_unit(unit / a.H, a.T), h = unit % a.H, p = S - a.T + t;
-    const int64_t first = first_seen(p, a.window), kv = h / (a.H / G) * E;
-    score_row(a.q + (t * a.H + h) * E, static_cast<const Element*>(a.keys.data) + kv, G * E, E, first, p + 1, a.scale,
-              row);
-    row_softmax(row, row, first / 16 * 16, p + 1, a.sinks ? a.sinks[h] : -__builtin_inff());
-    mix_row(row, static_cast<const Element*>(a.values.data) + kv, G * E, E, first, p + 1, a.z + (t * a.H + h) * E);
+static void attention_of(const Attention& a, int64_t begin, int64_t end, float* scratch) {
+  const auto [data, half, S, G, E] = a.keys;
+  const Tiles tiles = a.tiles();
+  const int64_t stride = G * E, row_floats = a.row_floats();
+  Queries queries;
+  while (begin < end) {
+    // Positions count from `base`, a multiple of every block that sums are made of.
+    const int64_t p = S - a.T, base = first_seen(p + tiles.at(begin, end).t, a.window) / 512 * 512;
+    begin = take(tiles, begin, end, p - base, a.window, queries);
+    float* row[Tiles::kQueries];
+    for (int r = 0; r < queries.n; ++r) row[r] = scratch + r * row_floats;
+    score(queries, a.q, E, static_cast<const Element*>(data) + base * stride, stride, a.scale, row,
+          scratch + tiles.queries * row_floats);
+    for (const Group& g : queries.all())
+      for (int r = g.begin; r < g.begin + g.n; ++r) {
+        const int64_t last = queries.position[r] + 1, first = first_seen(last - 1, a.window), whole = first / 16 * 16;
+        std::fill(row[r] + whole, row[r] + first, -__builtin_inff());
+        row_softmax(row[r], row[r], whole, last, a.sinks ? a.sinks[queries.row[r] % a.H] : -__builtin_inff());
+        if (g.first < whole) std::fill(row[r] + g.first, row[r] + whole, 0.0f);
+        std::fill(row[r] + last, row[r] + g.last, 0.0f);
+      }
+    mix(queries, row, static_cast<const Element*>(a.values.data) + base * stride, stride, E, a.z);
   }
 }
 
 void attention(const Attention& a, int64_t begin, int64_t end, std::byte* scratch) {
-  float* row = reinterpret_cast<float*>(scratch);
-  if (a.keys.half) attention_of<uint16_t>(a, begin, end, row);
-  else attention_of<float>(a, begin, end, row);
+  if (a.keys.half) attention_of<uint16_t>(a, begin, end, reinterpret_cast<float*>(scratch));
+  else attention_of<float>(a, begin, end, reinterpret_cast<float*>(scratch));
 }
 
 }  // namespace cutaway::CUTAWAY_TARGET

@@ -12,6 +12,10 @@ SHAPES = [  # T, S, H, G, E
     (1, 211, 9, 3, 64),
     (5, 133, 9, 3, 64),
     (1, 4099, 1, 1, 80),
+    (60, 90, 7, 1, 20),  # more queries than a tile has; heads of a key head in groups of unequal size
+    (2, 700, 50, 1, 16),  # more heads to a key head than a tile has queries
+    (3, 40, 2, 2, 96),
+    (3, 40, 4, 1, 256),
 ]
 
 
@@ -86,6 +90,38 @@ def test_positions_not_seen_reach_nothing():
     for array in (keys, values):
         array[:24], array[32:] = np.nan, np.nan  # query 0, at position 31, sees 24 to 31
     np.testing.assert_array_equal(ops.attention(q, keys, values, scale=0.25, window=8)[0], clean[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("target", _core.targets())
+def test_a_nan_reaches_only_queries_that_see_it(target, dtype):
+    q, keys, values = inputs(70, 100, 6, 2, 33)
+    keys, values = keys.astype(dtype), values.astype(dtype)
+    run = lambda k, v, window: ops.attention(q, k, v, scale=0.25, window=window, target=target)
+    for window in (0, 21):
+        clean = run(keys, values, window)
+        for broken in (0, 1):
+            pair = [keys.copy(), values.copy()]
+            pair[broken][50] = np.nan  # seen by the queries at positions 50, 51, ..: from query 20 on
+            z, last = run(*pair, window), 20 + (window or 70)
+            np.testing.assert_array_equal(z[:20], clean[:20])
+            np.testing.assert_array_equal(z[last:], clean[last:])
+            assert np.isnan(z[20:last]).all()
+
+
+@pytest.mark.parametrize("target", _core.targets())
+def test_rows_dropped_in_blocks_of_512_change_no_bit(target):
+    q, keys, values = inputs(20, 1300, 4, 2, 24)
+    for window in (100, 600):
+        whole = ops.attention(q, keys, values, scale=0.25, window=window, target=target)
+        first = (1280 - window + 1) // 512 * 512
+        kept = ops.attention(q, keys[first:], values[first:], scale=0.25, window=window, target=target)
+        np.testing.assert_array_equal(kept, whole)
+        for t in (0, 7, 19):
+            one = ops.attention(
+                q[t : t + 1], keys[: 1281 + t], values[: 1281 + t], scale=0.25, window=window, target=target
+            )
+            np.testing.assert_array_equal(one[0], whole[t])
 
 
 def test_one_percent_in_one_channel_is_found():  # the tolerance is not so wide that a real fault fits in

@@ -21,7 +21,9 @@ struct AttentionMix {
 
   static Shape shape(const Call& call);
   static AttentionMix bind(const Call& call);
-  int64_t units() const { return T * H; }
+  Tiles tiles() const { return Tiles(T, H, values.G, 0); }
+  int64_t units() const { return tiles().units(); }
+  int64_t grain() const { return tiles().shared; }
   size_t scratch_bytes() const { return 0; }
 };
 

@@ -6,9 +6,14 @@ namespace cutaway::CUTAWAY_TARGET {
 template <class Element>
 static void attention_mix_of(const AttentionMix& a, int64_t begin, int64_t end) {
   const auto [data, half, S, G, E] = a.values;
-  for (int64_t unit = begin; unit < end; ++unit) {
-    const Element* values = static_cast<const Element*>(data) + unit % a.H / (a.H / G) * E;
-    mix_row(a.pattern + unit * S, values, G * E, E, 0, S, a.z + unit * E);
+  const Tiles tiles = a.tiles();
+  Queries queries;
+  while (begin < end) {
+    begin = take(tiles, begin, end, 0, 0, queries);
+    for (Group& g : queries.all()) g.first = 0, g.last = S;  // the pattern says who sees what
+    const float* row[Tiles::kQueries];
+    for (int r = 0; r < queries.n; ++r) row[r] = a.pattern + queries.row[r] * S;
+    mix(queries, row, static_cast<const Element*>(data), G * E, E, a.z);
   }
 }
 

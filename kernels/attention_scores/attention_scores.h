@@ -23,10 +23,12 @@ struct AttentionScores {
 
   static Shape shape(const Call& call);
   static AttentionScores bind(const Call& call);
-  int64_t units() const { return T * H; }
-  size_t scratch_bytes() const { return 0; }
+  Tiles tiles() const { return Tiles(T, H, keys.G, 0); }
+  int64_t units() const { return tiles().units(); }
+  int64_t grain() const { return tiles().shared; }
+  size_t scratch_bytes() const { return tiles().score_bytes(keys.E); }
 };
 
-CUTAWAY_DECLARE(void attention_scores(const AttentionScores& a, int64_t begin, int64_t end, std::byte*))
+CUTAWAY_DECLARE(void attention_scores(const AttentionScores& a, int64_t begin, int64_t end, std::byte* scratch))
 
 }  // namespace cutaway

@@ -4,20 +4,26 @@
 namespace cutaway::CUTAWAY_TARGET {
 
 template <class Element>
-static void attention_scores_of(const AttentionScores& a, int64_t begin, int64_t end) {
+static void attention_scores_of(const AttentionScores& a, int64_t begin, int64_t end, float* scratch) {
   const auto [data, half, S, G, E] = a.keys;
-  for (int64_t unit = begin; unit < end; ++unit) {
-    const int64_t t = token_of_unit(unit / a.H, a.T), h = unit % a.H, p = S - a.T + t;
-    float* out = a.scores + (t * a.H + h) * S;
-    std::fill(out, out + S, -__builtin_inff());
-    const Element* keys = static_cast<const Element*>(data) + h / (a.H / G) * E;
-    score_row(a.q + (t * a.H + h) * E, keys, G * E, E, first_seen(p, a.window), p + 1, a.scale, out);
+  const Tiles tiles = a.tiles();
+  Queries queries;
+  while (begin < end) {
+    begin = take(tiles, begin, end, S - a.T, a.window, queries);
+    float* row[Tiles::kQueries];
+    for (int r = 0; r < queries.n; ++r) row[r] = a.scores + queries.row[r] * S;
+    score(queries, a.q, E, static_cast<const Element*>(data), G * E, a.scale, row, scratch);
+    for (int r = 0; r < queries.n; ++r) {
+      const int64_t seen = queries.position[r];
+      std::fill(row[r], row[r] + first_seen(seen, a.window), -__builtin_inff());
+      std::fill(row[r] + seen + 1, row[r] + S, -__builtin_inff());
+    }
   }
 }
 
-void attention_scores(const AttentionScores& a, int64_t begin, int64_t end, std::byte*) {
-  if (a.keys.half) attention_scores_of<uint16_t>(a, begin, end);
-  else attention_scores_of<float>(a, begin, end);
+void attention_scores(const AttentionScores& a, int64_t begin, int64_t end, std::byte* scratch) {
+  if (a.keys.half) attention_scores_of<uint16_t>(a, begin, end, reinterpret_cast<float*>(scratch));
+  else attention_scores_of<float>(a, begin, end, reinterpret_cast<float*>(scratch));
 }
 
 }  // namespace cutaway::CUTAWAY_TARGET
