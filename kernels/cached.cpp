@@ -40,4 +40,14 @@ int64_t attention_window(const Call& call) {
                                    ", expected a whole number of positions, 0 for none");
 }
 
+ToF16* to_f16_at(const std::string& target) {
+  static constexpr struct {
+    const char* target;
+    ToF16* run;
+  } kernels[] = CUTAWAY_KERNELS(to_f16);
+  for (const auto& kernel : kernels)
+    if (target == kernel.target) return kernel.run;
+  return scalar::to_f16;
+}
+
 }  // namespace cutaway

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/machine.h"
-#include "formats/f16_value.h"
+#include "cached.h"
 #include "formats/packed.h"
 #include "load/backend.h"
 
@@ -18,7 +18,7 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 class CpuBackend : public Backend {
  public:
-  CpuBackend(std::string target, int threads) : target_(std::move(target)), pool_(threads) {}
+  CpuBackend(const std::string& target, int threads) : target_(target), to_f16_(to_f16_at(target)), pool_(threads) {}
 
   std::string name() const override { return "cpu"; }
 
@@ -49,8 +49,7 @@ class CpuBackend : public Backend {
   void copy(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
 
   void copy_as_f16(void* to, const float* from, int64_t count) override {
-    auto* out = static_cast<uint16_t*>(to);
-    for (int64_t i = 0; i < count; ++i) out[i] = f16_bits(from[i]);
+    to_f16_(from, static_cast<uint16_t*>(to), count);
   }
 
   size_t weight_bytes(const Format& format, const Shape& shape) const override { return packed_bytes(format, shape); }
@@ -83,13 +82,14 @@ class CpuBackend : public Backend {
   void run(std::span<const Ready* const> calls, Memory next) override {
     std::lock_guard lock(mutex_);  // sessions of other threads take turns, stage by stage
     pool_.expect(next.data, next.bytes);
-    int64_t units = 0;
+    int64_t units = 0, grain = 1;
     size_t scratch = 0;
     for (const Ready* call : calls) {
       units += call->op->units(call->args);
+      grain = std::max(grain, call->op->grain(call->args));
       scratch = std::max(scratch, call->op->scratch_bytes(call->args));
     }
-    pool_.parallel_for(units, [&](int64_t begin, int64_t end, int) {
+    pool_.parallel_for(units, grain, [&](int64_t begin, int64_t end, int) {
       std::byte* memory = scratch ? thread_scratch(scratch) : nullptr;
       for (const Ready* call : calls) {
         const int64_t own = call->op->units(call->args), last = std::min(end, own);
@@ -107,6 +107,7 @@ class CpuBackend : public Backend {
 
  private:
   std::string target_;
+  ToF16* to_f16_;
   Pool pool_;
   std::mutex mutex_;
 };

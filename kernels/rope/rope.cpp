@@ -1,6 +1,8 @@
 #include "rope.h"
 
+#include <algorithm>
 #include <cmath>
+#include <list>
 
 namespace cutaway {
 
@@ -38,12 +40,46 @@ Rope Rope::bind(const Call& call) {
           .attention_factor = call.number("attention_factor", 1)};
 }
 
-void rope_turns(const Rope& a, int64_t t, float* cosines, float* sines) {
-  for (int64_t i = 0; i < a.half; ++i) {
-    const double angle = a.positions[t] * a.frequencies[i];
-    cosines[i] = static_cast<float>(a.attention_factor * std::cos(angle));
-    sines[i] = static_cast<float>(a.attention_factor * std::sin(angle));
+constexpr int32_t kKept = 256;  // positions: as many as go through a model together
+constexpr size_t kTables = 4;   // gemma3's layers take turns between two
+
+struct RopeTurns {
+  std::vector<double> frequencies;
+  double attention_factor;
+  std::vector<int32_t> positions;  // [kKept]; -1: none yet
+  std::vector<float> rows;         // [kKept, 2, half]
+};
+
+RopeTurns& rope_turns(const Rope& a) {
+  thread_local std::list<RopeTurns> tables;  // the last used first
+  const auto half = static_cast<size_t>(a.half);
+  const auto it = std::find_if(tables.begin(), tables.end(), [&](const RopeTurns& turns) {
+    return turns.attention_factor == a.attention_factor && turns.frequencies.size() == half &&
+           std::equal(turns.frequencies.begin(), turns.frequencies.end(), a.frequencies);
+  });
+  if (it != tables.end()) {
+    tables.splice(tables.begin(), tables, it);
+  } else {
+    if (tables.size() == kTables) tables.pop_back();
+    tables.push_front({.frequencies = {a.frequencies, a.frequencies + half},
+                       .attention_factor = a.attention_factor,
+                       .positions = std::vector<int32_t>(kKept, -1),
+                       .rows = std::vector<float>(kKept * 2 * half)});
   }
+  return tables.front();
+}
+
+const float* rope_turn(RopeTurns& turns, int32_t position) {
+  const size_t half = turns.frequencies.size(), place = static_cast<size_t>(position % kKept);
+  float* row = turns.rows.data() + place * 2 * half;
+  if (turns.positions[place] == position) return row;
+  turns.positions[place] = position;
+  for (size_t i = 0; i < half; ++i) {
+    const double angle = position * turns.frequencies[i];
+    row[i] = static_cast<float>(turns.attention_factor * std::cos(angle));
+    row[half + i] = static_cast<float>(turns.attention_factor * std::sin(angle));
+  }
+  return row;
 }
 
 }  // namespace cutaway

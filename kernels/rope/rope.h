@@ -4,7 +4,8 @@
 //   y[i] = x[i] c - x[i + r/2] s,  y[i + r/2] = x[i] s + x[i + r/2] c,  y[j] = x[j] for j >= r
 //
 // The angle, its cosine and its sine are float64, rounded to float32 once: an angle in float32 is off by 3e-3 at
-// position 131072. They are computed once for each token and shared by its heads, and by code common to all targets.
+// position 131072. Code common to all targets computes them, and each thread keeps those of its last tokens: a token's
+// heads, its keys and every layer turn by the same angles, and sines in float64 take longer than a layer's turns.
 //
 // Source   Su et al. 2021, arXiv:2104.09864, sec. 3.4.2, half-split pairs as in GPT-NeoX; attention_factor of YaRN,
 //          Peng et al. 2023, arXiv:2309.00071, eq. 15
@@ -28,12 +29,16 @@ struct Rope {
   static Shape shape(const Call& call);
   static Rope bind(const Call& call);
   int64_t units() const { return T; }
-  size_t scratch_bytes() const { return static_cast<size_t>(2 * half) * sizeof(float); }
+  size_t scratch_bytes() const { return 0; }
 };
 
-// cosines [half], sines [half] of token t, times attention_factor.
-void rope_turns(const Rope& a, int64_t t, float* cosines, float* sines);
+// What the calling thread keeps for one table of frequencies and one attention_factor.
+struct RopeTurns;
+RopeTurns& rope_turns(const Rope& a);
 
-CUTAWAY_DECLARE(void rope(const Rope& a, int64_t begin, int64_t end, std::byte* scratch))
+// cosines [half] and behind them sines [half] of a position, times attention_factor; until the next position is asked.
+const float* rope_turn(RopeTurns& turns, int32_t position);
+
+CUTAWAY_DECLARE(void rope(const Rope& a, int64_t begin, int64_t end, std::byte*))
 
 }  // namespace cutaway

@@ -4,10 +4,11 @@
 namespace cutaway::CUTAWAY_TARGET {
 
 // y may be x: each pair is read before it is written.
-void rope(const Rope& a, int64_t begin, int64_t end, std::byte* scratch) {
-  float *cosines = reinterpret_cast<float*>(scratch), *sines = cosines + a.half;
+void rope(const Rope& a, int64_t begin, int64_t end, std::byte*) {
+  if (begin == end) return;
+  RopeTurns& turns = rope_turns(a);
   for (int64_t t = begin; t < end; ++t) {
-    rope_turns(a, t, cosines, sines);
+    const float *cosines = rope_turn(turns, a.positions[t]), *sines = cosines + a.half;
     for (int64_t h = 0; h < a.H; ++h) {
       const float *x1 = a.x + (t * a.H + h) * a.E, *x2 = x1 + a.half;
       float *y1 = a.y + (t * a.H + h) * a.E, *y2 = y1 + a.half;

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cutaway import errors, ops
-from cutaway.testing import Case, check_kernel
+from cutaway.testing import Case, assert_agrees, check_kernel
 
 
 def frequencies(half, base=1e4):
@@ -50,6 +50,17 @@ def test_channels_beyond_the_frequencies_pass():
     y = ops.rope(x, np.array([5, 6], np.int32), frequencies(8))
     np.testing.assert_array_equal(y[..., 16:], x[..., 16:])
     assert (y[..., :16] != x[..., :16]).all()
+
+
+def test_kept_turns_are_those_of_their_own_position_and_frequencies():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4, 2, 64)).astype(np.float32)
+    positions = np.int32([3, 259, 515, 3])  # share a place
+    definition = ops.definition("rope")
+    for base in (1e4, 1e5, 2e5, 3e5, 5e5, 1e6, 1e4):  # more tables than are kept
+        for call in ((x, positions, frequencies(32, base), 1.0), (x, positions, frequencies(32, base), 1.2)):
+            expected, magnitude = definition.reference(*call), definition.magnitude(*call)
+            assert_agrees(ops.rope(*call[:3], attention_factor=call[3]), expected, magnitude, definition.UNITS)
 
 
 def test_refusals():
