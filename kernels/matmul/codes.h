@@ -2,11 +2,21 @@
 // Included only by files that are compiled once per target.
 #pragma once
 
+#include <utility>
+
 #include "formats/packed.h"
 #include "quantize_q8/quantize_q8.h"
 #include "simd.h"
 
 namespace cutaway::CUTAWAY_TARGET {
+
+// Calls todo.operator()<i>() for i from 0 to count - 1, which the compiler knows.
+// clang-format off
+template <int count, class Todo>
+CUTAWAY_INLINE void each(const Todo& todo) {
+  [&]<int... i>(std::integer_sequence<int, i...>) { (todo.template operator()<i>(), ...); }(std::make_integer_sequence<int, count>{});
+}
+// clang-format on
 
 // Byte operations; a shift moves 16-bit lanes, so a mask must follow it.
 #if defined(__AVX512F__)
@@ -152,7 +162,11 @@ CUTAWAY_INLINE i16x32 signed_pairs(u8x64 codes, const int8_t* q) {
   const __m512i same = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
   return {_mm512_maddubs_epi16(_mm512_abs_epi8(w), same)};
 }
-CUTAWAY_INLINE i16x32 operator+(i16x32 a, i16x32 b) { return {_mm512_add_epi16(a.v, b.v)}; }
+CUTAWAY_INLINE i16x32 operator+(i16x32 a, i16x32 b) {
+  a.v = _mm512_add_epi16(a.v, b.v);
+  asm("" : "+v"(a.v));  // one after the other: GCC makes a tree of long sums, for which registers are too few
+  return a;
+}
 CUTAWAY_INLINE i32x16 widen(i16x32 a) { return {_mm512_madd_epi16(a.v, _mm512_set1_epi16(1))}; }
 #else
 struct i16x32 {
@@ -169,7 +183,9 @@ CUTAWAY_INLINE i16x32 signed_pairs(u8x64 codes, const int8_t* q) {
           _mm256_maddubs_epi16(_mm256_abs_epi8(hi), _mm256_sign_epi8(x, hi))};
 }
 CUTAWAY_INLINE i16x32 operator+(i16x32 a, i16x32 b) {
-  return {_mm256_add_epi16(a.lo, b.lo), _mm256_add_epi16(a.hi, b.hi)};
+  a = {_mm256_add_epi16(a.lo, b.lo), _mm256_add_epi16(a.hi, b.hi)};
+  asm("" : "+x"(a.lo), "+x"(a.hi));  // one after the other, as above
+  return a;
 }
 CUTAWAY_INLINE i32x16 widen(i16x32 a) {
   const __m256i ones = _mm256_set1_epi16(1);

@@ -33,55 +33,53 @@ CUTAWAY_INLINE i32x16 start_at(int32_t start) {
   return broadcast(int32_t{start >> (7 - std::countr_zero(static_cast<unsigned>(kind.offset | 128)))});
 }
 
-// dot[t] += the quads [first, first + kind.group / 4) times token t's activations, which begin at q(t).
+// dot[t] += the quads of group g times token t's activations, which begin at q(t).
 #if defined(CUTAWAY_PAIR_SUMS)
 // So many sums of pairs are added up as fit into 16 bits: 2 (2^bits - 1) 127 each.
-template <Kind kind, int TOKENS, class Quad, class Activations>
-CUTAWAY_INLINE void add_products(Quad quad, int first, Activations q, i32x16 (&dot)[TOKENS]) {
+template <Kind kind, int g, int TOKENS, class Quad, class Activations>
+CUTAWAY_INLINE void add_products(const Quad& quad, const Activations& q, i32x16 (&dot)[TOKENS]) {
   constexpr int quads = kind.group / 4;
   constexpr int fit = kind.bits >= 8 ? 1 : 32767 / (2 * ((1 << kind.bits) - 1) * 127);
   constexpr int most = fit >= quads ? quads : fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
-#pragma GCC unroll 8
-  for (int from = first; from < first + quads; from += most) {
+  each<quads / most>([&]<int run>() {
     i16x32 sums[TOKENS];
-#pragma GCC unroll 8
-    for (int c = from; c < from + most; ++c) {
-      const u8x64 codes = quad(c);
+    each<most>([&]<int i>() {
+      constexpr int c = g * quads + run * most + i;
+      const u8x64 codes = quad.template operator()<c>();
 #pragma GCC unroll 16
       for (int t = 0; t < TOKENS; ++t) {
         const i16x32 both = signs<kind> ? signed_pairs(codes, q(t) + 4 * c) : pairs(codes, q(t) + 4 * c);
-        sums[t] = c == from ? both : sums[t] + both;
+        sums[t] = i ? sums[t] + both : both;
       }
-    }
+    });
 #pragma GCC unroll 16
     for (int t = 0; t < TOKENS; ++t) dot[t] = dot[t] + widen(sums[t]);
-  }
+  });
 }
 #else
-template <Kind kind, int TOKENS, class Quad, class Activations>
-CUTAWAY_INLINE void add_products(Quad quad, int first, Activations q, i32x16 (&dot)[TOKENS]) {
-#pragma GCC unroll 8
-  for (int c = first; c < first + kind.group / 4; ++c) {
-    const u8x64 codes = quad(c);
+template <Kind kind, int g, int TOKENS, class Quad, class Activations>
+CUTAWAY_INLINE void add_products(const Quad& quad, const Activations& q, i32x16 (&dot)[TOKENS]) {
+  each<kind.group / 4>([&]<int i>() {
+    constexpr int c = g * (kind.group / 4) + i;
+    const u8x64 codes = quad.template operator()<c>();
 #pragma GCC unroll 16
     for (int t = 0; t < TOKENS; ++t) dot[t] = dot4(dot[t], codes, q(t) + 4 * c);
-  }
+  });
 }
 #endif
 
-// acc[t] += one block of 32 columns: `quad(c)` are its codes, `scale(g)` and `minimum(g)` its groups' factors, and
-// x[t] + at points to token t's block.
+// acc[t] += one block of 32 columns: `quad` gives its codes by their number, `scale(g)` and `minimum(g)` its groups'
+// factors, and x[t] + at points to token t's block.
 template <Kind kind, int TOKENS, class Quad, class Scale, class Minimum>
-CUTAWAY_INLINE void add_block(Quad quad, Scale scale, Minimum minimum, const std::byte* const (&x)[TOKENS], int64_t at,
-                              f32x16 (&acc)[TOKENS]) {
+CUTAWAY_INLINE void add_block(const Quad& quad, const Scale& scale, const Minimum& minimum,
+                              const std::byte* const (&x)[TOKENS], int64_t at, f32x16 (&acc)[TOKENS]) {
   const auto block = [&](int t) -> const BlockQ8& { return *reinterpret_cast<const BlockQ8*>(x[t] + at); };
-#pragma GCC unroll 2
-  for (int g = 0; g < 32 / kind.group; ++g) {
+  each<32 / kind.group>([&]<int g>() {
     i32x16 dot[TOKENS];
 #pragma GCC unroll 16
     for (int t = 0; t < TOKENS; ++t) dot[t] = start_at<kind>(block(t).start[g]);
-    add_products<kind, TOKENS>(
-        quad, g * (kind.group / 4), [&](int t) { return block(t).q; }, dot);
+    add_products<kind, g>(
+        quad, [&](int t) { return block(t).q; }, dot);
     const f32x16 d = scale(g);
 #pragma GCC unroll 16
     for (int t = 0; t < TOKENS; ++t) {
@@ -93,7 +91,7 @@ CUTAWAY_INLINE void add_block(Quad quad, Scale scale, Minimum minimum, const std
       const float total = kind.group == 32 ? b.total : b.d * (static_cast<float>(b.start[g]) * -0x1p-7f);
       acc[t] = fma(minimum(g), broadcast(total), acc[t]);
     }
-  }
+  });
 }
 
 template <int TOKENS>
@@ -104,14 +102,6 @@ CUTAWAY_INLINE void point(const void* const* x, const std::byte* (&rows)[TOKENS]
 template <int TOKENS>
 CUTAWAY_INLINE void put(const f32x16 (&acc)[TOKENS], float (*out)[kStripRows]) {
   for (int t = 0; t < TOKENS; ++t) store(out[t], acc[t]);
-}
-
-// Calls todo.operator()<c>() for the quads c of 32 columns.
-template <class Todo>
-CUTAWAY_INLINE void each_quad(const Todo& todo) {
-  todo.template operator()<0>(), todo.template operator()<1>(), todo.template operator()<2>();
-  todo.template operator()<3>(), todo.template operator()<4>(), todo.template operator()<5>();
-  todo.template operator()<6>(), todo.template operator()<7>();
 }
 
 // --- codes times q8 blocks
@@ -127,7 +117,7 @@ void multiply_unpacked(const std::byte* panel, int64_t K, const void* const* x, 
   const auto* block = reinterpret_cast<const uint8_t*>(panel);
   for (int64_t at = 0; at < K / 32 * static_cast<int64_t>(sizeof(BlockQ8)); at += sizeof(BlockQ8)) {
     const auto* factors = reinterpret_cast<const float*>(block + 512);
-    add_block<kind, TOKENS>([&](int c) { return load_codes(block + c * 64); },
+    add_block<kind, TOKENS>([&]<int c>() { return load_codes(block + c * 64); },
                             [&](int g) { return load(factors + g * 16); },
                             [&](int g) { return load(factors + (groups + g) * 16); }, rows, at, acc);
     block += 512 + 64 * groups * (kind.minimums ? 2 : 1);
@@ -152,9 +142,7 @@ void multiply_packed(const std::byte* strip, const int8_t* table, int64_t K, con
     for (int b = 0; b < cell.columns / 32; ++b, q8 += sizeof(BlockQ8)) {
       const uint8_t* codes = at + cell.codes + static_cast<size_t>(b) * cell.block;
       const int first = b * (32 / P.group);
-      u8x64 quads[8];
-      each_quad([&]<int c>() { quads[c] = quad_of<P, c>(codes, values); });
-      add_block<packed_kind<P>, TOKENS>([&](int c) { return quads[c]; },
+      add_block<packed_kind<P>, TOKENS>([&]<int c>() { return quad_of<P, c>(codes, values); },
                                         [&](int g) { return scale_of<P>(factors, at, first + g); },
                                         [&](int g) { return minimum_of<P>(factors, at, first + g); }, rows, q8, acc);
     }
@@ -172,7 +160,7 @@ void unpack_codes(const uint8_t* strip, int64_t K, std::byte* out) {
     const auto factors = load_factors<P>(strip);
     for (int b = 0; b < cell.columns / 32; ++b) {
       const uint8_t* codes = strip + cell.codes + static_cast<size_t>(b) * cell.block;
-      each_quad([&]<int c>() { store_codes(panel + c * 64, stored_quad<P, c>(codes) + broadcast_code(raise)); });
+      each<8>([&]<int c>() { store_codes(panel + c * 64, stored_quad<P, c>(codes) + broadcast_code(raise)); });
       auto* scales = reinterpret_cast<float*>(panel + 512);
       for (int g = 0; g < groups; ++g) {
         store(scales + g * 16, scale_of<P>(factors, strip, b * groups + g));
@@ -195,7 +183,7 @@ void unpack_floats(const uint8_t* strip, const int8_t* table, int64_t K, float* 
     const auto factors = load_factors<P>(strip);
     for (int b = 0; b < cell.columns / 32; ++b, out += 512) {
       const uint8_t* codes = strip + cell.codes + static_cast<size_t>(b) * cell.block;
-      each_quad([&]<int c>() {
+      each<8>([&]<int c>() {
         const int g = b * (32 / P.group) + c / (P.group / 4);
         const u8x64 quad = quad_of<P, c>(codes, values);
         const f32x16 scale = scale_of<P>(factors, strip, g);
