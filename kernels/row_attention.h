@@ -79,6 +79,24 @@ CUTAWAY_INLINE f32x16 load_element_first(const uint16_t* p, int n) {
   return n == 16 ? load_f16(p) : load_f16_first(p, n);
 }
 
+// Few queries wait for a cache that lies in memory rather than compute. Its rows are read in order a little before they
+// are needed, a word of each line: the machine follows such a stream, and not the order in which tiles take rows.
+struct Ahead {
+  static constexpr int64_t kFew = 16, kPositions = 64;
+  int64_t done;
+
+  template <class Element>
+  void touch(const Queries& queries, const Element* rows, int64_t stride, int64_t E, int64_t s, int64_t last) {
+    if (queries.n > kFew) return;
+    const int64_t begin = queries.group[0].kv * E, end = (queries.group[queries.groups - 1].kv + 1) * E;
+    for (; done < last && done < s + 2 * kPositions; ++done) {
+      const Element* row = rows + done * stride;
+      for (int64_t e = begin; e < end; e += 64 / static_cast<int64_t>(sizeof(Element)))
+        static_cast<void>(*static_cast<const volatile Element*>(row + e));
+    }
+  }
+};
+
 // --- scores ---
 
 constexpr int64_t kKeys = 16;  // scored together
@@ -182,7 +200,9 @@ CUTAWAY_INLINE void score(const Queries& queries, const float* q, int64_t E, con
     own[r] = copy;
   }
   const int64_t first = queries.group[0].first, last = queries.group[queries.groups - 1].last;
+  Ahead ahead{first};
   for (int64_t s = first / kKeys * kKeys; s < last; s += kKeys) {
+    if (s % Ahead::kPositions == 0 || s <= first) ahead.touch(queries, keys, stride, E, s, last);
     int64_t laid_out = -1;
     for (const Group& g : queries.all()) {
       if (g.first >= s + kKeys || s >= g.last) continue;
@@ -279,7 +299,9 @@ CUTAWAY_INLINE void mix(const Queries& queries, const float* const* pattern, con
     std::fill(to[r], to[r] + E, 0.0f);
   }
   const int64_t begin = queries.group[0].first, end = queries.group[queries.groups - 1].last;
+  Ahead ahead{begin};
   for (int64_t s = begin / kPositions * kPositions; s < end; s += kPositions) {
+    ahead.touch(queries, values, stride, E, s, end);
     int64_t known = -1;  // the key head for which the next line holds
     bool finite = false;
     for (const Group& g : queries.all()) {
