@@ -11,13 +11,16 @@
 // The order is the same for every target, every T and every split: prefill and decode give the same bits.
 #pragma once
 
+#include <algorithm>
 #include "formats/packed.h"
+
 #include "op.h"
 #include "quantize_q8/quantize_q8.h"
 
 namespace cutaway {
 
-constexpr int kTile = 10;  // tokens whose sums stay in registers together
+constexpr int kTile = 10;       // tokens whose sums stay in registers together
+constexpr int kPieceTiles = 4;  // at least so many of them share a strip that was unpacked for them
 
 // Whether codes are put together from two planes, which is better done once for several tiles.
 static constexpr bool has_planes(const Packing& p) { return p.bits == 3 || p.bits == 5 || p.bits == 6; }
@@ -43,7 +46,12 @@ struct Matmul {
 
   static Shape shape(const Call& call);
   static Matmul bind(const Call& call);
-  int64_t units() const { return strips(N); }
+  // A unit is a strip times a piece of the tokens, in whole tiles: narrow weights alone have too few strips for many
+  // threads.
+  int64_t tiles() const { return (T + kTile - 1) / kTile; }
+  int64_t pieces() const { return std::max<int64_t>(1, tiles() / kPieceTiles); }
+  int64_t piece(int64_t p) const { return std::min(T, tiles() * p / pieces() * kTile); }  // its first token
+  int64_t units() const { return strips(N) * pieces(); }
   size_t scratch_bytes() const { return unpacked_bytes(format, K, T, blocks); }
 };
 

@@ -4,13 +4,17 @@
 namespace cutaway::CUTAWAY_TARGET {
 
 void matmul(const Matmul& a, int64_t begin, int64_t end, std::byte* scratch) {
-  for (int64_t s = begin; s < end; ++s) {
-    const Strip strip = open_strip(a.format, a.w, s, a.K, a.T, a.blocks, scratch);
+  const int64_t pieces = a.pieces();
+  Strip strip{};
+  for (int64_t unit = begin; unit < end; ++unit) {
+    const int64_t s = unit / pieces, p = unit % pieces;
+    if (unit == begin || p == 0) strip = open_strip(a.format, a.w, s, a.K, a.T, a.blocks, scratch);
     const int64_t first = s * kStripRows;
     const int rows = static_cast<int>(a.N - first < kStripRows ? a.N - first : kStripRows);
     const f32x16 bias = a.bias ? load_first(a.bias + first, rows) : broadcast(0.0f);
-    for (int64_t t = 0; t < a.T; t += kTile) {
-      const Rows x = rows_from(a.x, a.blocks, t, a.T, a.K);
+    const int64_t last = a.piece(p + 1);
+    for (int64_t t = a.piece(p); t < last; t += kTile) {
+      const Rows x = rows_from(a.x, a.blocks, t, last, a.K);
       alignas(64) float out[kTile][kStripRows];
       multiply(strip, x.x, x.n, out);
       for (int i = 0; i < x.n; ++i) {
