@@ -43,13 +43,16 @@ void one_strip(const ExpertsMatmul& a, int64_t expert, int64_t s, const int32_t*
 }  // namespace
 
 // A unit is one strip of one expert, counted through the experts first, so that any run of units has its share of every
-// expert's work, however few of them are chosen.
+// expert's work, however few of them are chosen. A run is worked off expert by expert: its strips lie one after the
+// other.
 void experts_matmul(const ExpertsMatmul& a, int64_t begin, int64_t end, std::byte* scratch) {
   const Chosen chosen = sort_by_expert(a, reinterpret_cast<int32_t*>(scratch));
-  for (int64_t unit = begin; unit < end; ++unit) {
-    const int64_t expert = unit % a.X, from = chosen.first[expert], count = chosen.first[expert + 1] - from;
-    if (count)
-      one_strip(a, expert, unit / a.X, chosen.order + from, static_cast<int>(count), scratch + a.sorted_bytes());
+  for (int64_t expert = 0; expert < a.X; ++expert) {
+    const int64_t from = chosen.first[expert], count = chosen.first[expert + 1] - from;
+    if (!count) continue;
+    const int64_t last = (end - expert + a.X - 1) / a.X;
+    for (int64_t s = (std::max<int64_t>(begin - expert, 0) + a.X - 1) / a.X; s < last; ++s)
+      one_strip(a, expert, s, chosen.order + from, static_cast<int>(count), scratch + a.sorted_bytes());
   }
 }
 

@@ -53,11 +53,14 @@ def _ours(model: Model, prompt: np.ndarray, new: np.ndarray, watch: list[str] | 
 def take_turns(
     sides: dict[str, Callable[[], Any]], runs: int, progress: Callable[[str], None] = lambda text: None
 ) -> dict[str, list[Any]]:
-    """What each side gives in `runs` runs after a warm-up. A busy machine slows all of them."""
+    """What each side gives in `runs` runs after a warm-up. A busy machine slows all of them.
+
+    Before each the machine is left alone for a moment: threads of the side before spin a while before they sleep."""
     taken: dict[str, list[Any]] = {name: [] for name in sides}
     for run in range(runs + 1):
         for name, side in sides.items():
             progress(f"{'warm-up' if not run else f'run {run} of {runs}'}: {name}")
+            time.sleep(0.1)
             result = side()
             if run:
                 taken[name].append(result)
