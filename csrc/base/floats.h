@@ -27,6 +27,7 @@ class Floats {
   size_t size() const { return size_; }
   float operator[](size_t i) const { return memory_.get()[i]; }
   float* grow(size_t more);  // returns where the new ones begin
+  void shrink(size_t size) { size_ = size; }
 
  private:
   std::shared_ptr<float> memory_;

@@ -115,6 +115,12 @@ py::array_t<T> owned(std::vector<T>&& data, const std::vector<int64_t>& shape) {
   return py::array_t<T>(shape, moved->data(), keep);
 }
 
+py::array_t<float> owned(Floats&& data, const std::vector<int64_t>& shape) {
+  auto* moved = new Floats(std::move(data));
+  py::capsule keep(moved, [](void* p) { delete static_cast<Floats*>(p); });
+  return py::array_t<float>(shape, moved->data(), keep);
+}
+
 // What a call captured. Arrays are made when they are asked for, and lie in here: a token of decoding that nobody looks
 // at costs its copies.
 struct Captures {

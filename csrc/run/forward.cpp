@@ -298,10 +298,8 @@ void Forward::run(const std::vector<int32_t>& ids) {
   }
   const int last = static_cast<int>(program.find(model.graph.stages.back().name));
   const int64_t width = slot(last).width;
-  const size_t before = result.logits.size();
-  result.logits.resize(before + static_cast<size_t>(head_rows * width));
-  backend.download(result.logits.data() + before, address(last, head_rows, is_beside(last)),
-                   static_cast<size_t>(head_rows * width) * sizeof(float));
+  const auto floats = static_cast<size_t>(head_rows * width);
+  backend.download(result.logits.grow(floats), address(last, head_rows, is_beside(last)), floats * sizeof(float));
   result.rows += head_rows;
 }
 
@@ -310,13 +308,13 @@ namespace {
 // Drops the logits of sequences that go on in the next chunk.
 void drop_unfinished(Result& result, const std::vector<Part>& parts, const std::vector<int64_t>& done,
                      const std::vector<std::vector<int32_t>>& tokens) {
-  if (result.logits.empty()) return;
+  if (!result.logits.size()) return;
   const auto width = static_cast<int64_t>(result.logits.size()) / result.rows;
   // Only the last part of a pass can be cut by the chunk's end.
   const Part& last = parts.back();
   if (done[last.sequence] == static_cast<int64_t>(tokens[last.sequence].size())) return;
   result.rows -= 1;
-  result.logits.resize(static_cast<size_t>(result.rows * width));
+  result.logits.shrink(static_cast<size_t>(result.rows * width));
 }
 
 }  // namespace

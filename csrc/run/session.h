@@ -57,7 +57,7 @@ struct Request {
 };
 
 struct Result {
-  std::vector<float> logits;  // [rows, V]; empty when the run stopped before
+  Floats logits;  // [rows, V]; empty when the run stopped before
   int64_t rows = 0;
   std::vector<Capture> captures;
   std::vector<Executed> executed;

@@ -55,12 +55,12 @@ def take_turns(
 ) -> dict[str, list[Any]]:
     """What each side gives in `runs` runs after a warm-up. A busy machine slows all of them.
 
-    Before each the machine is left alone for a moment: threads of the side before spin a while before they sleep."""
+    Before each the machine is left alone for a moment: llama.cpp's threads wait for more by spinning, up to 0.3 s."""
     taken: dict[str, list[Any]] = {name: [] for name in sides}
     for run in range(runs + 1):
         for name, side in sides.items():
             progress(f"{'warm-up' if not run else f'run {run} of {runs}'}: {name}")
-            time.sleep(0.1)
+            time.sleep(0.5)
             result = side()
             if run:
                 taken[name].append(result)
