@@ -19,13 +19,10 @@ def model(data):
     return ct.load(data / "tiny/llama-k/llama-k-Q4_K.gguf", n_ctx=4096)
 
 
-def test_in_a_long_prefill(model):
+def test_in_a_long_prefill(data):
+    # Plain loops on one thread: no machine is through with these tokens before the signal comes.
+    model = ct.load(data / "tiny/llama-k/llama-k-Q4_K.gguf", n_ctx=4096, target="scalar", threads=1)
     ids = np.arange(4000) % 1000
-    started = time.perf_counter()
-    whole = model.session()
-    whole.prefill(ids)
-    if time.perf_counter() - started < 0.2:
-        pytest.skip("this machine is too fast to be interrupted in the middle")
     with model.session() as session:
         session.prefill(ids[:10])
         interrupt_after(0.05)
