@@ -27,8 +27,13 @@ struct Packing {
   int offset = 0;         // subtracted from a code to get the signed integer: 0, or a power of two; unused with a table
   bool minimums = false;  // whether there are minimums
   int table = 0;          // bits that the integers take, with their sign, which codes are looked up to; 0: they are not
-  bool operator==(const Packing&) const = default;
 };
+
+// Static, so that a file built for a wide target keeps its own copy to itself.
+static constexpr bool same(const Packing& a, const Packing& b) {
+  return a.scales == b.scales && a.bits == b.bits && a.group == b.group && a.offset == b.offset &&
+         a.minimums == b.minimums && a.table == b.table;
+}
 
 // One block's integers in the form every quantised format can be written in, exactly:
 //   value[j] = scale * (table ? table[code[j]] : code[j] - offset) + minimum      of group j / packing.group

@@ -232,7 +232,7 @@ template <class Todo>
 CUTAWAY_INLINE void with_packing(const Format& f, const Todo& todo) {
 #define X(name)                           \
   if constexpr (packing_##name.bits != 0) \
-    if (f.packing == packing_##name) return todo.template operator()<packing_##name>();
+    if (same(f.packing, packing_##name)) return todo.template operator()<packing_##name>();
   CUTAWAY_FORMATS(X)
 #undef X
 }

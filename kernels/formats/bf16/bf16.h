@@ -5,7 +5,7 @@
 
 namespace cutaway {
 
-inline constexpr Packing packing_bf16{};
+static constexpr Packing packing_bf16{};
 extern const Format format_bf16;
 
 }  // namespace cutaway

@@ -5,7 +5,7 @@
 
 namespace cutaway {
 
-inline constexpr Packing packing_f16{};
+static constexpr Packing packing_f16{};
 extern const Format format_f16;
 
 }  // namespace cutaway

@@ -5,7 +5,7 @@
 
 namespace cutaway {
 
-inline constexpr Packing packing_f32{};
+static constexpr Packing packing_f32{};
 extern const Format format_f32;
 
 }  // namespace cutaway

@@ -15,7 +15,7 @@ struct [[gnu::packed]] BlockIq4Nl {
 };
 static_assert(sizeof(BlockIq4Nl) == 18);
 
-inline constexpr Packing packing_iq4_nl{.scales = Scales::f16, .bits = 4, .group = 32, .table = 8};
+static constexpr Packing packing_iq4_nl{.scales = Scales::f16, .bits = 4, .group = 32, .table = 8};
 extern const Format format_iq4_nl;
 
 }  // namespace cutaway

@@ -19,7 +19,7 @@ struct [[gnu::packed]] BlockIq4Xs {
 };
 static_assert(sizeof(BlockIq4Xs) == 136);
 
-inline constexpr Packing packing_iq4_xs{.scales = Scales::bytes, .bits = 4, .group = 32, .table = 8};
+static constexpr Packing packing_iq4_xs{.scales = Scales::bytes, .bits = 4, .group = 32, .table = 8};
 extern const Format format_iq4_xs;
 
 }  // namespace cutaway

@@ -22,7 +22,7 @@ struct [[gnu::packed]] BlockMxfp4 {
 };
 static_assert(sizeof(BlockMxfp4) == 17);
 
-inline constexpr Packing packing_mxfp4{.scales = Scales::e8m0, .bits = 4, .group = 32, .table = 5};
+static constexpr Packing packing_mxfp4{.scales = Scales::e8m0, .bits = 4, .group = 32, .table = 5};
 extern const Format format_mxfp4;
 
 }  // namespace cutaway

@@ -18,7 +18,7 @@ struct [[gnu::packed]] BlockQ2_K {
 };
 static_assert(sizeof(BlockQ2_K) == 84);
 
-inline constexpr Packing packing_q2_k{.scales = Scales::nibbles, .bits = 2, .group = 16, .minimums = true};
+static constexpr Packing packing_q2_k{.scales = Scales::nibbles, .bits = 2, .group = 16, .minimums = true};
 extern const Format format_q2_k;
 
 }  // namespace cutaway

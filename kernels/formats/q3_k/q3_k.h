@@ -22,7 +22,7 @@ struct [[gnu::packed]] BlockQ3_K {
 };
 static_assert(sizeof(BlockQ3_K) == 110);
 
-inline constexpr Packing packing_q3_k{.scales = Scales::bytes, .bits = 3, .group = 16, .offset = 4};
+static constexpr Packing packing_q3_k{.scales = Scales::bytes, .bits = 3, .group = 16, .offset = 4};
 extern const Format format_q3_k;
 
 }  // namespace cutaway

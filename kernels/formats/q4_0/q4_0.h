@@ -15,7 +15,7 @@ struct [[gnu::packed]] BlockQ4_0 {
 };
 static_assert(sizeof(BlockQ4_0) == 18);
 
-inline constexpr Packing packing_q4_0{.scales = Scales::f16, .bits = 4, .group = 32, .offset = 8};
+static constexpr Packing packing_q4_0{.scales = Scales::f16, .bits = 4, .group = 32, .offset = 8};
 extern const Format format_q4_0;
 
 }  // namespace cutaway

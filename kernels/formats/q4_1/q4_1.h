@@ -15,7 +15,7 @@ struct [[gnu::packed]] BlockQ4_1 {
 };
 static_assert(sizeof(BlockQ4_1) == 20);
 
-inline constexpr Packing packing_q4_1{.scales = Scales::f16, .bits = 4, .group = 32, .minimums = true};
+static constexpr Packing packing_q4_1{.scales = Scales::f16, .bits = 4, .group = 32, .minimums = true};
 extern const Format format_q4_1;
 
 }  // namespace cutaway

@@ -18,7 +18,7 @@ struct [[gnu::packed]] BlockQ4_K {
 };
 static_assert(sizeof(BlockQ4_K) == 144);
 
-inline constexpr Packing packing_q4_k{.scales = Scales::bytes, .bits = 4, .group = 32, .minimums = true};
+static constexpr Packing packing_q4_k{.scales = Scales::bytes, .bits = 4, .group = 32, .minimums = true};
 extern const Format format_q4_k;
 
 }  // namespace cutaway

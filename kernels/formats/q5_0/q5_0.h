@@ -17,7 +17,7 @@ struct [[gnu::packed]] BlockQ5_0 {
 };
 static_assert(sizeof(BlockQ5_0) == 22);
 
-inline constexpr Packing packing_q5_0{.scales = Scales::f16, .bits = 5, .group = 32, .offset = 16};
+static constexpr Packing packing_q5_0{.scales = Scales::f16, .bits = 5, .group = 32, .offset = 16};
 extern const Format format_q5_0;
 
 }  // namespace cutaway

@@ -17,7 +17,7 @@ struct [[gnu::packed]] BlockQ5_1 {
 };
 static_assert(sizeof(BlockQ5_1) == 24);
 
-inline constexpr Packing packing_q5_1{.scales = Scales::f16, .bits = 5, .group = 32, .minimums = true};
+static constexpr Packing packing_q5_1{.scales = Scales::f16, .bits = 5, .group = 32, .minimums = true};
 extern const Format format_q5_1;
 
 }  // namespace cutaway

@@ -20,7 +20,7 @@ struct [[gnu::packed]] BlockQ5_K {
 };
 static_assert(sizeof(BlockQ5_K) == 176);
 
-inline constexpr Packing packing_q5_k{.scales = Scales::bytes, .bits = 5, .group = 32, .minimums = true};
+static constexpr Packing packing_q5_k{.scales = Scales::bytes, .bits = 5, .group = 32, .minimums = true};
 extern const Format format_q5_k;
 
 }  // namespace cutaway

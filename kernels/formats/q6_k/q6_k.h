@@ -21,7 +21,7 @@ struct [[gnu::packed]] BlockQ6_K {
 };
 static_assert(sizeof(BlockQ6_K) == 210);
 
-inline constexpr Packing packing_q6_k{.scales = Scales::bytes, .bits = 6, .group = 16, .offset = 32};
+static constexpr Packing packing_q6_k{.scales = Scales::bytes, .bits = 6, .group = 16, .offset = 32};
 extern const Format format_q6_k;
 
 }  // namespace cutaway

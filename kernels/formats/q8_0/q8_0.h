@@ -15,7 +15,7 @@ struct [[gnu::packed]] BlockQ8_0 {
 };
 static_assert(sizeof(BlockQ8_0) == 34);
 
-inline constexpr Packing packing_q8_0{.scales = Scales::f16, .bits = 8, .group = 32, .offset = 128};
+static constexpr Packing packing_q8_0{.scales = Scales::f16, .bits = 8, .group = 32, .offset = 128};
 extern const Format format_q8_0;
 
 }  // namespace cutaway
