@@ -1,27 +1,16 @@
 #include "base/floats.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
-#include "base/error.h"
+#include "base/memory.h"
 
 namespace cutaway {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
-
 std::shared_ptr<float> allocate(size_t floats) {
-  const size_t bytes = std::max<size_t>(floats * sizeof(float), 64);
-  void* memory = nullptr;
-  if (posix_memalign(&memory, bytes >= kHugePage ? kHugePage : 64, bytes)) memory = nullptr;
-  if (!memory)
-    throw Error("OutOfMemoryError", "the operating system refused " + std::to_string(bytes) + " bytes", "",
-                {{"bytes", static_cast<uint64_t>(bytes)}});
-  if (bytes >= kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
-  return {static_cast<float*>(memory), [](float* p) { std::free(p); }};
+  return {static_cast<float*>(allocate_pages(floats * sizeof(float))), [](float* p) { std::free(p); }};
 }
 
 }  // namespace

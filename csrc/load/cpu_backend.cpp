@@ -1,5 +1,3 @@
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -7,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/machine.h"
+#include "base/memory.h"
 #include "cached.h"
 #include "formats/packed.h"
 #include "load/backend.h"
@@ -14,26 +13,13 @@
 namespace cutaway {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
-
 class CpuBackend : public Backend {
  public:
   CpuBackend(const std::string& target, int threads) : target_(target), to_f16_(to_f16_at(target)), pool_(threads) {}
 
   std::string name() const override { return "cpu"; }
 
-  void* allocate(size_t bytes) override {
-    // Large blocks sit on huge pages where the system has them: weights are streamed once a token. What is left at the
-    // end of a block does not, or every weight would cost half a huge page more than it holds.
-    const size_t alignment = bytes >= kHugePage ? kHugePage : 64, rounded = (bytes + 63) / 64 * 64;
-    void* memory = nullptr;
-    if (posix_memalign(&memory, alignment, std::max<size_t>(rounded, 64))) memory = nullptr;
-    if (!memory)
-      throw Error("OutOfMemoryError", "the operating system refused " + std::to_string(bytes) + " bytes", "",
-                  {{"bytes", static_cast<uint64_t>(bytes)}});
-    if (alignment == kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
-    return memory;
-  }
+  void* allocate(size_t bytes) override { return allocate_pages(bytes); }
   void release(void* memory, size_t) override { std::free(memory); }
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, size_t bytes) override {

@@ -2,13 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <cstring>
 
 #include "base/error.h"
-#include "formats/f16/f16.h"
 #include "formats/f32/f32.h"
-#include "quantize_q8/quantize_q8.h"
 
 namespace cutaway {
 
