@@ -71,6 +71,14 @@ def pack(name, x, search=False):
     return (f.search if search and f.BLOCK > 1 else f.pack)(x.astype(np.float32))
 
 
+def step(name, raw):
+    """float32 [rows, n], how much one step of each element's code is, or less: where scales are float16, too large for
+    trouble unless activations are below 2^-95, a bound from below will do, and no code is beyond 128."""
+    f = module(name)
+    with np.errstate(invalid="ignore"):  # NaN, as a scale may be
+        return f.step(raw) if hasattr(f, "step") else f.spread(raw) / np.float32(128)
+
+
 def check_blocks(f, who, what, n):
     if n < 0 or n % f.BLOCK:
         raise ShapeError(f"{who}({f.NAME}): {what} is {n}, expected a multiple of {f.BLOCK}, the elements of a block")

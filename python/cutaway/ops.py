@@ -31,7 +31,8 @@ class Stored:
 
     values  float32 [N, K], unpacked
     packed  the rows in the layout that CPU kernels read
-    spread  what one rounding of each element is measured against (see the format's `spread`)"""
+    spread  what one rounding of each element is measured against (see the format's `spread`)
+    step    what one step of each element's code is (see `step` in kernels/formats/format.py)"""
 
     def __init__(self, format: str, raw: Any) -> None:
         from cutaway.kernels.formats import format as formats
@@ -41,7 +42,7 @@ class Stored:
         self.K = self.raw.shape[-1] // f.BLOCK_BYTES * f.BLOCK
         self.packed = _core.pack_weight(self.format, self.raw, self.K)
         self.values = f.unpack(self.raw)
-        self.spread = f.spread(self.raw)
+        self.spread, self.step = f.spread(self.raw), formats.step(format, self.raw)
         self.shape, self.size = self.values.shape, self.values.size
 
     @classmethod

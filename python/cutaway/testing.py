@@ -103,6 +103,7 @@ def expectation(
     blocks of quantize_q8) comes as its 32-bit words, uint32, of which each has to be right."""
     from cutaway import ops
     from cutaway.kernels.quantize_q8 import quantize_q8
+    from cutaway.magnitude import magnitude
 
     definition = ops.definition(op)
     with np.errstate(all="ignore"):
@@ -110,11 +111,8 @@ def expectation(
         if expected.dtype == quantize_q8.BLOCK:
             words = np.ascontiguousarray(expected).view(np.uint32).reshape(*expected.shape, -1)
             return words, np.ones(words.shape)
-        extra: dict[str, Any] = {}
-        if getattr(reads[0], "dtype", None) == quantize_q8.BLOCK:  # a weight's code and minimum are multiplied apart
-            spreads = tuple(w.spread for w in weights if isinstance(w, ops.Stored))
-            extra["spread"] = spreads if len(spreads) > 1 else spreads[0]
-        return expected, definition.magnitude(*reads, *weights, **attributes, **extra)
+        stored = [(w.spread, w.step) for w in weights if isinstance(w, ops.Stored)]
+        return expected, magnitude(op, reads, weights, attributes, stored)
 
 
 def _assert_same_bits(a: np.ndarray, b: np.ndarray, message: str) -> None:

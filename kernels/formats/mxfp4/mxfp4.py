@@ -58,3 +58,8 @@ def store(e, codes):
 
 def spread(raw):
     return np.abs(unpack(raw))
+
+
+@blockwise(BLOCK_BYTES, BLOCK)
+def step(b):
+    return np.repeat(scale(b[:, :1]), BLOCK, axis=1)

@@ -44,6 +44,14 @@ def test_places_and_scales():
         checks.places("mxfp4", {0: [e]}, bits, lambda _, code, table=table: table[code])
 
 
+def test_step_is_what_codes_count_in():
+    raw = checks.blocks("mxfp4", [])
+    raw[:253, 0] = np.arange(253)
+    codes = mxfp4.spread(raw[:253]) / mxfp4.step(raw[:253])
+    assert set(np.unique(codes)) == {0, 1, 2, 3, 4, 6, 8, 12}
+    assert mxfp4.step(raw[:1])[0, 0] == 2.0**-128
+
+
 def test_round_trip():
     # worst seen 0.24958: 6 is the largest of E2M1, and a block reaches 8 - eps
     assert checks.round_trip("mxfp4") <= 0.26

@@ -4,7 +4,6 @@ It reads the weights from the file's bytes with the NumPy decoders, and shares n
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from cutaway import ops
 from cutaway.graph import Graph, Stage, Weight
 from cutaway.kernels.quantize_q8 import quantize_q8
+from cutaway.magnitude import magnitude
 from cutaway.reference.weights import FileWeights
 
 PRODUCTS = ("matmul", "experts_matmul")  # what reads rounded activations in fast numerics
@@ -49,11 +49,9 @@ class NumpyExecutor:
         values = [self.weight(w) for w in weights]
         with np.errstate(all="ignore"):
             expected = definition.reference(*reads, *values, **attributes)
-            extra = {}
-            if reads[0].dtype == quantize_q8.BLOCK and "spread" in inspect.signature(definition.magnitude).parameters:
-                spreads = [self.weights.spread(w) for w in weights if len(w.shape) == len(weights[0].shape)]
-                extra["spread"] = spreads[0] if len(spreads) == 1 else tuple(spreads)
-            return expected, definition.magnitude(*reads, *values, **attributes, **extra)
+            coded = weights if reads[0].dtype == quantize_q8.BLOCK else []
+            stored = [self.weights.spread_and_step(w) for w in coded if len(w.shape) == len(weights[0].shape)]
+            return expected, magnitude(op, reads, values, attributes, stored)
 
     def run(
         self, ids: np.ndarray, watch: Callable[[str], bool] = lambda name: True, stop_after: str = ""

@@ -50,8 +50,9 @@ class FileWeights:
             return np.array(self.constants[ref.tensor], np.float64)
         return self._rows(self.tensor(ref.tensor), ref)
 
-    def spread(self, ref: Weight | dict[str, Any]) -> np.ndarray:
-        """Sum of absolute terms of each element: see the formats' `spread`."""
-        ref = Weight(**ref) if isinstance(ref, dict) else ref
+    def spread_and_step(self, ref: Weight) -> tuple[np.ndarray, np.ndarray]:
+        """Of each element the sum of its absolute terms and what one step of its code is: see kernels/formats."""
         raw, _, fmt = self.raw(ref.tensor)
-        return self._rows(formats.module(fmt).spread(raw).reshape(self.info[ref.tensor].shape), ref)
+        both = formats.module(fmt).spread(raw), formats.step(fmt, raw)
+        spread, step = (self._rows(part.reshape(self.info[ref.tensor].shape), ref) for part in both)
+        return spread, step
