@@ -310,7 +310,7 @@ void bind_run(py::module_& m) {
           const TensorInfo* tensor = file->find(ref.tensor);
           return !exact && tensor && tensor->format && has_codes(*tensor->format);
         };
-        return make_plan(build_graph(read_config(*file), *file), {takes_q8, {}}).arena_floats;
+        return make_plan(build_graph(read_config(*file), *file), {takes_q8}).arena_floats;
       },
       py::arg("file"), py::arg("exact"), "Floats per token of the stages' tensors on the CPU, of a file's model.");
 
@@ -334,23 +334,21 @@ void bind_run(py::module_& m) {
              return std::const_pointer_cast<Model>(model.with_graph(graph_from(graph)));
            })
       .def("run_stage", run_stage, py::arg("stage"), py::arg("reads"), py::arg("shape"))
-      .def(
-          "steps",
-          [](const Model& model, const std::vector<std::string>& edited) {
-            py::list out;
-            const Plan& plan = model.program({edited.begin(), edited.end()}).plan;
-            for (const Step& step : plan.steps) {
-              std::vector<std::string> covers;
-              for (int i : step.covers) covers.push_back(model.graph.stages[static_cast<size_t>(i)].name);
-              out.append(py::dict(py::arg("stage") = step.writes, py::arg("op") = step.op->name,
-                                  py::arg("target") = model.backend->target_of(*step.op), py::arg("reads") = step.reads,
-                                  py::arg("weights") = to_list(step.weights),
-                                  py::arg("attributes") = to_python(step.attributes), py::arg("covers") = covers,
-                                  py::arg("same") = plan.same.count(step.writes) ? plan.owner(step.writes) : ""));
-            }
-            return out;
-          },
-          py::arg("edited") = std::vector<std::string>{})
+      .def("steps",
+           [](const Model& model) {
+             py::list out;
+             const Plan& plan = model.program({}).plan;
+             for (const Step& step : plan.steps) {
+               std::vector<std::string> covers;
+               for (int i : step.covers) covers.push_back(model.graph.stages[static_cast<size_t>(i)].name);
+               out.append(py::dict(py::arg("stage") = step.writes, py::arg("op") = step.op->name,
+                                   py::arg("target") = model.backend->target_of(*step.op),
+                                   py::arg("reads") = step.reads, py::arg("weights") = to_list(step.weights),
+                                   py::arg("attributes") = to_python(step.attributes), py::arg("covers") = covers,
+                                   py::arg("same") = plan.same.count(step.writes) ? plan.owner(step.writes) : ""));
+             }
+             return out;
+           })
       .def("arena_floats", [](const Model& model) { return model.program({}).plan.arena_floats; })
       .def("weights", [](const Model& model) {
         py::list out;

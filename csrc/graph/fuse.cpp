@@ -97,7 +97,7 @@ struct Fuser {
 
   void single(size_t i) {
     const Stage& stage = at(i);
-    if (stage.op == "copy" && options.fuse && !options.edited.count(stage.name) && stage.cache.empty()) {
+    if (stage.op == "copy" && options.fuse && !options.own_copies && stage.cache.empty()) {
       plan.same[stage.name] = stage.reads[0];
       plan.steps.push_back({find_op("copy"), stage.name, {static_cast<int>(i)}, stage.reads, {}, {}});
       return;

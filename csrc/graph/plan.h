@@ -7,7 +7,6 @@
 // something.
 #pragma once
 
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -56,8 +55,8 @@ bool is_product(const Stage& stage);
 // What fuse() may assume.
 struct FuseOptions {
   std::function<bool(const WeightRef&)> takes_q8;  // products with this weight read rounded activations
-  std::set<std::string> edited;  // stages that hooks may change; copies among them get memory of their own
-  bool fuse = true;              // false: one step per stage, the chain itself
+  bool own_copies = false;  // copies get memory of their own: a hook that changes one leaves what it is of
+  bool fuse = true;         // false: one step per stage, the chain itself
 };
 
 Plan make_plan(const Graph& graph, const FuseOptions& options);

@@ -319,8 +319,8 @@ Result Session::forward(const std::vector<std::vector<int32_t>>& tokens, const R
   if (static_cast<int64_t>(tokens.size()) != sequences())
     throw Error("ArgumentError", "got tokens for " + std::to_string(tokens.size()) + " sequences, expected " +
                                      std::to_string(sequences()));
-  const Program& program = model->program({request.edit.begin(), request.edit.end()}, request.chain,
-                                          model->graph.long_context && n_ctx > model->graph.long_context);
+  const Program& program =
+      model->program(request.edit, request.chain, model->graph.long_context && n_ctx > model->graph.long_context);
   if (!request.keep.empty() && request.keep.size() != tokens.size())
     throw Error("ArgumentError", "keep names rows of " + std::to_string(request.keep.size()) + " sequences, expected " +
                                      std::to_string(tokens.size()));

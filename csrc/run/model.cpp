@@ -54,20 +54,26 @@ bool Model::takes_q8(const WeightRef& ref) const {
   return !exact && tensor && tensor->format && backend->takes_q8(*tensor->format);
 }
 
-const Program& Model::program(const std::set<std::string>& edited, bool chain, bool longer) const {
+const Program& Model::program(const std::vector<std::string>& edited, bool chain, bool longer) const {
   std::lock_guard lock(mutex_);
-  std::unique_ptr<const Program>& made = programs_[chain ? Key{{}, true, longer} : Key{edited, false, longer}];
-  if (!made) {
+  const Program& program = made(false, chain, longer);
+  for (const std::string& name : edited)
+    if (program.plan.same.count(name)) return made(true, chain, longer);
+  return program;
+}
+
+const Program& Model::made(bool own_copies, bool chain, bool longer) const {
+  std::unique_ptr<const Program>& program = programs_[own_copies][chain][longer];
+  if (!program) {
     const auto rounds = [&](const WeightRef& ref) { return takes_q8(ref); };
     const auto find = [&](const Op& op, size_t argument, const WeightRef& ref) {
       WeightRef twin = ref;
       if (longer && graph.constants.count(ref.tensor + ".long")) twin.tensor += ".long";
       return weight(op, argument, twin);
     };
-    made = std::make_unique<const Program>(
-        graph, make_plan(graph, {rounds, chain ? std::set<std::string>{} : edited, !chain}), *backend, find);
+    program = std::make_unique<const Program>(graph, make_plan(graph, {rounds, own_copies, !chain}), *backend, find);
   }
-  return *made;
+  return *program;
 }
 
 }  // namespace cutaway

@@ -1,10 +1,8 @@
 // Model: a file, its graph and its weights on a backend. Immutable once made, so threads and sessions can share it.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 
 #include "load/weights.h"
@@ -27,8 +25,9 @@ class Model {
   const bool exact;
 
   // The plan in which the stages of `edited` may be changed by hooks, or with one step per stage (`chain`), made ready.
-  // `longer`: with longrope, the constants for sequences beyond the original context. Cached.
-  const Program& program(const std::set<std::string>& edited, bool chain = false, bool longer = false) const;
+  // `longer`: with longrope, the constants for sequences beyond the original context. Kept, six at most: of what is
+  // edited only copies matter, which need memory of their own then, and all get it together.
+  const Program& program(const std::vector<std::string>& edited, bool chain = false, bool longer = false) const;
 
   Tensor weight(const Op& op, size_t argument, const WeightRef& ref) const;
   const Weights& weights() const { return *weights_; }
@@ -39,13 +38,10 @@ class Model {
   bool takes_q8(const WeightRef& ref) const;
 
   std::shared_ptr<Weights> weights_;
+  const Program& made(bool own_copies, bool chain, bool longer) const;
+
   mutable std::mutex mutex_;
-  struct Key {
-    std::set<std::string> edited;
-    bool chain, longer;
-    auto operator<=>(const Key&) const = default;
-  };
-  mutable std::map<Key, std::unique_ptr<const Program>> programs_;
+  mutable std::unique_ptr<const Program> programs_[2][2][2];  // [own_copies][chain][longer]
 };
 
 }  // namespace cutaway

@@ -1,5 +1,7 @@
 """Hooks: what they are given, what they may return, and that nothing is left behind when they fail."""
 
+import itertools
+import resource
 import signal
 import time
 
@@ -344,6 +346,43 @@ def test_ten_thousand_hooks(model):
 
 
 # --- runs within hooks (H08, C10) -------------------------------------------------------------------------------------
+
+
+def test_a_hook_on_a_copy_leaves_what_it_is_a_copy_of(model):
+    """resid_pre is resid_post of the layer before, without a copy being made. Here a later stage reads that one too."""
+    m = model("llama")
+    graph = m.graph.copy()
+    assert graph["blocks.2.resid_pre"].op == "copy"
+    graph["blocks.2.resid_mid"].reads[0] = "blocks.1.resid_post"
+    doubled = graph.copy()
+    doubled["blocks.2.resid_pre"].op, doubled["blocks.2.resid_pre"].attributes = "scale", {"factor": 2.0}
+    expected = m.with_graph(doubled).run(TEXT)
+    got = m.with_graph(graph).run_with_hooks(TEXT, [("blocks.2.resid_pre", ct.edit.scale(2.0))])
+    assert same(got, expected) and not same(got, m.with_graph(graph).run(TEXT))
+
+
+def test_ever_new_sets_of_hooked_stages_take_no_memory(model):
+    """What a run keeps ready serves every set of hooks, and each set has the bits that it has in a new model."""
+
+    def resident():
+        with open("/proc/self/statm") as f:
+            return int(f.read().split()[1]) * resource.getpagesize()
+
+    def double(act, hook):
+        act *= 2
+
+    m = model("llama", threads=1)
+    names = m.stages()
+    sets = [(a,) for a in names] + list(itertools.combinations(names, 2))[::20]
+    assert len(sets) >= 200
+    of_new = {s: bits(m.with_graph(m.graph).run_with_hooks(TEXT, [(n, double) for n in s])) for s in sets[::29]}
+    for s in sets[:20]:
+        m.run_with_hooks(TEXT, [(n, double) for n in s])
+    before = resident()
+    for s in sets:
+        logits = m.run_with_hooks(TEXT, [(n, double) for n in s])
+        assert bits(logits) == of_new.get(s, bits(logits)), s
+    assert resident() - before < 2**20  # seen 0.2 MB; with a plan made ready for each set 31
 
 
 def test_a_hook_that_calls_its_own_session_is_refused(model):
