@@ -1,7 +1,6 @@
 #include "base/floats.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "base/memory.h"
@@ -10,7 +9,8 @@ namespace cutaway {
 namespace {
 
 std::shared_ptr<float> allocate(size_t floats) {
-  return {static_cast<float*>(allocate_pages(floats * sizeof(float))), [](float* p) { std::free(p); }};
+  const size_t bytes = floats * sizeof(float);
+  return {static_cast<float*>(allocate_pages(bytes)), [bytes](float* p) { free_pages(p, bytes); }};
 }
 
 }  // namespace

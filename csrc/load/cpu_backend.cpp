@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
 
@@ -20,7 +19,7 @@ class CpuBackend : public Backend {
   std::string name() const override { return "cpu"; }
 
   void* allocate(size_t bytes) override { return allocate_pages(bytes); }
-  void release(void* memory, size_t) override { std::free(memory); }
+  void release(void* memory, size_t bytes) override { free_pages(memory, bytes); }
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, size_t bytes) override {
     constexpr size_t kPiece = size_t{64} << 10;
@@ -77,14 +76,11 @@ class CpuBackend : public Backend {
     }
     pool_.parallel_for(units, grain, [&](int64_t begin, int64_t end, int) {
       std::byte* memory = scratch ? thread_scratch(scratch) : nullptr;
-      for (const Ready* call : calls) {
-        const int64_t own = call->op->units(call->args), last = std::min(end, own);
+      for (const Ready* call : calls) {  // the same share of each: a thread finds the rows that it has written before
+        const int64_t own = call->op->units(call->args), first = own * begin / units, last = own * end / units;
         // What asks for no scratch gets none: a product with float weights would unpack them as codes.
         std::byte* its = call->op->scratch_bytes(call->args) ? memory : nullptr;
-        if (begin < last) call->op->compute(call->args, reinterpret_cast<size_t>(call->kernel), begin, last, its);
-        begin = std::max<int64_t>(0, begin - own);
-        end -= own;
-        if (end <= 0) break;
+        if (first < last) call->op->compute(call->args, reinterpret_cast<size_t>(call->kernel), first, last, its);
       }
     });
   }

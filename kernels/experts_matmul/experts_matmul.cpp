@@ -49,7 +49,7 @@ ExpertsMatmul ExpertsMatmul::bind(const Call& call) {
           .N = w.shape[1],
           .K = w.shape[2],
           .own_rows = columns(x) != w.shape[2],
-          .format = *w.format};
+          .format = w.format};
 }
 
 }  // namespace cutaway

@@ -21,15 +21,19 @@ struct ExpertsMatmul {
   const float* bias;       // [X, N], or null
   float* y;                // [T, A, N]
   int64_t T, A, X, N, K;
-  bool own_rows;  // x has a row for each expert
-  Format format;  // of w
+  bool own_rows;         // x has a row for each expert
+  const Format* format;  // of w
 
   static Shape shape(const Call& call);
   static ExpertsMatmul bind(const Call& call);
-  int64_t units() const { return X * strips(N); }
-  // The choices sorted by expert, then one strip unpacked: no expert is chosen more than T A times.
+  // A unit is some strips of one expert.
+  int64_t abreast() const { return strips_together(T); }
+  int64_t units() const { return X * ((strips(N) + abreast() - 1) / abreast()); }
+  // The choices sorted by expert, then the strips unpacked: no expert is chosen more than T A times.
   size_t sorted_bytes() const { return static_cast<size_t>(X + 1 + T * A + 15) / 16 * 64; }
-  size_t scratch_bytes() const { return sorted_bytes() + unpacked_bytes(format, K, T * A, blocks); }
+  size_t scratch_bytes() const {
+    return sorted_bytes() + static_cast<size_t>(abreast()) * unpacked_bytes(*format, K, T * A, blocks);
+  }
 };
 
 CUTAWAY_DECLARE(void experts_matmul(const ExpertsMatmul& a, int64_t begin, int64_t end, std::byte* scratch))

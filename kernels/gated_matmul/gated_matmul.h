@@ -18,7 +18,7 @@ struct GatedMatmul {
 
   static Shape shape(const Call& call);
   static GatedMatmul bind(const Call& call);
-  int64_t units() const { return gate.units(); }
+  int64_t units() const { return Units(gate.T, gate.N, 1).count(); }  // a strip of each
   size_t scratch_bytes() const { return gate.scratch_bytes() + up.scratch_bytes(); }
 };
 

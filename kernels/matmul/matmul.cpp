@@ -40,7 +40,7 @@ Matmul Matmul::bind(const Call& call) {
           .T = x.shape[0],
           .N = w.shape[0],
           .K = w.shape[1],
-          .format = *w.format};
+          .format = w.format};
 }
 
 }  // namespace cutaway

@@ -19,8 +19,10 @@
 
 namespace cutaway {
 
-constexpr int kTile = 10;       // tokens whose sums stay in registers together
-constexpr int kPieceTiles = 4;  // at least so many of them share a strip that was unpacked for them
+constexpr int kTile = 12;       // tokens that are multiplied in one call
+constexpr int kStrips = 2;      // strips that are multiplied together with several tokens
+constexpr int64_t kPiece = 48;  // tokens of a piece at least
+constexpr int64_t kSlice = 24;  // tokens of a slice, in whole tiles
 
 // Whether codes are put together from two planes, which is better done once for several tiles.
 static constexpr bool has_planes(const Packing& p) { return p.bits == 3 || p.bits == 5 || p.bits == 6; }
@@ -29,11 +31,45 @@ static constexpr bool has_planes(const Packing& p) { return p.bits == 3 || p.bit
 //   rounded x   for each 32 columns the codes of 8 quads, a byte each, then the groups' scales and minimums, float32
 //   float x     floats [K][16 rows]
 static inline size_t unpacked_bytes(const Format& f, int64_t K, int64_t T, bool rounded) {
-  if (!has_codes(f) || (rounded && (T <= kTile || !has_planes(f.packing)))) return 0;
+  const bool often = T > kTile;
+  if (rounded && !(often && has_planes(f.packing))) return 0;
+  if (!rounded && !has_codes(f) && !(often && f.payload != Payload::f32)) return 0;
   if (!rounded) return static_cast<size_t>(K * kStripRows) * sizeof(float);
   const int lines = 32 / f.packing.group * (f.packing.minimums ? 2 : 1);
   return static_cast<size_t>(K / 32) * static_cast<size_t>(512 + 64 * lines);
 }
+
+// How a product [T, N] is cut into units: some strips times a slice of the tokens. First come pieces of the tokens,
+// each with all strips: with as many pieces as threads, a thread reads what it has itself written in the stage before,
+// while another's lines come slowly. Slices of a piece make units enough for many threads, and share what is unpacked.
+struct Units {
+  int64_t T, groups;  // of strips
+  int64_t pieces, slices;
+
+  Units(int64_t T_, int64_t N, int64_t abreast)
+      : T(T_),
+        groups((strips(N) + abreast - 1) / abreast),
+        pieces(std::max<int64_t>(1, T / kPiece)),
+        slices(((T + pieces - 1) / pieces + kSlice - 1) / kSlice) {}
+  int64_t count() const { return pieces * groups * slices; }
+
+  struct Unit {
+    int64_t piece, group, slice;
+  };
+  Unit at(int64_t i) const { return {i / slices / groups, i / slices % groups, i % slices}; }
+  void next(Unit& u) const {
+    if (++u.slice < slices) return;
+    u.slice = 0;
+    if (++u.group < groups) return;
+    u.group = 0;
+    ++u.piece;
+  }
+  int64_t first_token(const Unit& u) const { return T * u.piece / pieces + u.slice * kSlice; }
+  int64_t last_token(const Unit& u) const { return std::min(T * (u.piece + 1) / pieces, first_token(u) + kSlice); }
+};
+
+// Strips of one unit: for one token they are shared out one by one.
+static inline int64_t strips_together(int64_t T) { return T > 1 ? kStrips : 1; }
 
 struct Matmul {
   const float* x;         // [T, K], or null
@@ -42,17 +78,13 @@ struct Matmul {
   const float* bias;      // [N], or null
   float* y;               // [T, N]
   int64_t T, N, K;
-  Format format;  // of w
+  const Format* format;  // of w
 
   static Shape shape(const Call& call);
   static Matmul bind(const Call& call);
-  // A unit is a strip times a piece of the tokens, in whole tiles: narrow weights alone have too few strips for many
-  // threads.
-  int64_t tiles() const { return (T + kTile - 1) / kTile; }
-  int64_t pieces() const { return std::max<int64_t>(1, tiles() / kPieceTiles); }
-  int64_t piece(int64_t p) const { return std::min(T, tiles() * p / pieces() * kTile); }  // its first token
-  int64_t units() const { return strips(N) * pieces(); }
-  size_t scratch_bytes() const { return unpacked_bytes(format, K, T, blocks); }
+  int64_t abreast() const { return strips_together(T); }
+  int64_t units() const { return Units(T, N, abreast()).count(); }
+  size_t scratch_bytes() const { return unpacked_bytes(*format, K, T, blocks) * static_cast<size_t>(abreast()); }
 };
 
 CUTAWAY_DECLARE(void matmul(const Matmul& a, int64_t begin, int64_t end, std::byte* scratch))

@@ -33,64 +33,81 @@ CUTAWAY_INLINE i32x16 start_at(int32_t start) {
   return broadcast(int32_t{start >> (7 - std::countr_zero(static_cast<unsigned>(kind.offset | 128)))});
 }
 
-// dot[t] += the quads of group g times token t's activations, which begin at q(t).
+// Sums of S strips with TOKENS tokens. They are named by constants only, so that each has a register of its own.
+template <int S, int TOKENS, class Vector>
+struct Sums {
+  Vector of[S][TOKENS];
+};
+
+template <int S, int TOKENS, class Todo>
+CUTAWAY_INLINE void each_pair(const Todo& todo) {
+  each<TOKENS>([&]<int t>() { each<S>([&]<int s>() { todo.template operator()<s, t>(); }); });
+}
+
+// dot[s][t] += the quads of group g of strip s, quad<s, c>(), times token t's activations, which begin at q(t).
 #if defined(CUTAWAY_PAIR_SUMS)
 // So many sums of pairs are added up as fit into 16 bits: 2 (2^bits - 1) 127 each.
-template <Kind kind, int g, int TOKENS, class Quad, class Activations>
-CUTAWAY_INLINE void add_products(const Quad& quad, const Activations& q, i32x16 (&dot)[TOKENS]) {
+template <Kind kind, int g, int S, int TOKENS, class Quad, class Activations>
+CUTAWAY_INLINE void add_products(const Quad& quad, const Activations& q, Sums<S, TOKENS, i32x16>& dot) {
   constexpr int quads = kind.group / 4;
   constexpr int fit = kind.bits >= 8 ? 1 : 32767 / (2 * ((1 << kind.bits) - 1) * 127);
   constexpr int most = fit >= quads ? quads : fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
   each<quads / most>([&]<int run>() {
-    i16x32 sums[TOKENS];
+    Sums<S, TOKENS, i16x32> sums;
     each<most>([&]<int i>() {
       constexpr int c = g * quads + run * most + i;
-      const u8x64 codes = quad.template operator()<c>();
-#pragma GCC unroll 16
-      for (int t = 0; t < TOKENS; ++t) {
-        const i16x32 both = signs<kind> ? signed_pairs(codes, q(t) + 4 * c) : pairs(codes, q(t) + 4 * c);
-        sums[t] = i ? sums[t] + both : both;
-      }
+      each<S>([&]<int s>() {
+        const u8x64 codes = quad.template operator()<s, c>();
+        each<TOKENS>([&]<int t>() {
+          const i16x32 both = signs<kind> ? signed_pairs(codes, q(t) + 4 * c) : pairs(codes, q(t) + 4 * c);
+          sums.of[s][t] = i ? sums.of[s][t] + both : both;
+        });
+      });
     });
-#pragma GCC unroll 16
-    for (int t = 0; t < TOKENS; ++t) dot[t] = dot[t] + widen(sums[t]);
+    each_pair<S, TOKENS>([&]<int s, int t>() { dot.of[s][t] = dot.of[s][t] + widen(sums.of[s][t]); });
   });
 }
 #else
-template <Kind kind, int g, int TOKENS, class Quad, class Activations>
-CUTAWAY_INLINE void add_products(const Quad& quad, const Activations& q, i32x16 (&dot)[TOKENS]) {
+template <Kind kind, int g, int S, int TOKENS, class Quad, class Activations>
+CUTAWAY_INLINE void add_products(const Quad& quad, const Activations& q, Sums<S, TOKENS, i32x16>& dot) {
   each<kind.group / 4>([&]<int i>() {
     constexpr int c = g * (kind.group / 4) + i;
-    const u8x64 codes = quad.template operator()<c>();
-#pragma GCC unroll 16
-    for (int t = 0; t < TOKENS; ++t) dot[t] = dot4(dot[t], codes, q(t) + 4 * c);
+    u8x64 codes[S];
+    each<S>([&]<int s>() { codes[s] = quad.template operator()<s, c>(); });
+    each_pair<S, TOKENS>([&]<int s, int t>() { dot.of[s][t] = dot4(dot.of[s][t], codes[s], q(t) + 4 * c); });
   });
 }
 #endif
 
-// acc[t] += one block of 32 columns: `quad` gives its codes by their number, `scale(g)` and `minimum(g)` its groups'
+// acc[s][t] += one block of 32 columns: quad<s, c>() gives strip s's codes, scale<s>(g) and minimum<s>(g) its groups'
 // factors, and x[t] + at points to token t's block.
-template <Kind kind, int TOKENS, class Quad, class Scale, class Minimum>
+template <Kind kind, int S, int TOKENS, class Quad, class Scale, class Minimum>
 CUTAWAY_INLINE void add_block(const Quad& quad, const Scale& scale, const Minimum& minimum,
-                              const std::byte* const (&x)[TOKENS], int64_t at, f32x16 (&acc)[TOKENS]) {
+                              const std::byte* const (&x)[TOKENS], int64_t at, Sums<S, TOKENS, f32x16>& acc) {
   const auto block = [&](int t) -> const BlockQ8& { return *reinterpret_cast<const BlockQ8*>(x[t] + at); };
   each<32 / kind.group>([&]<int g>() {
-    i32x16 dot[TOKENS];
-#pragma GCC unroll 16
-    for (int t = 0; t < TOKENS; ++t) dot[t] = start_at<kind>(block(t).start[g]);
+    Sums<S, TOKENS, i32x16> dot;
+    each<TOKENS>([&]<int t>() {
+      i32x16 start = start_at<kind>(block(t).start[g]);
+      if (kind.group == 32 && kind.offset && !signs<kind>) start = start + start_at<kind>(block(t).start[1]);
+      each<S>([&]<int s>() { dot.of[s][t] = start; });
+    });
     add_products<kind, g>(
         quad, [&](int t) { return block(t).q; }, dot);
-    const f32x16 d = scale(g);
-#pragma GCC unroll 16
-    for (int t = 0; t < TOKENS; ++t) {
+    f32x16 d[S], m[S];
+    each<S>([&]<int s>() {
+      d[s] = scale.template operator()<s>(g);
+      if (kind.minimums) m[s] = minimum.template operator()<s>(g);
+    });
+    each<TOKENS>([&]<int t>() {
       const BlockQ8& b = block(t);
-      if (kind.group == 32 && kind.offset && !signs<kind>) dot[t] = dot[t] + start_at<kind>(b.start[1]);
-      acc[t] = fma(to_f32(dot[t]), d * broadcast(b.d), acc[t]);
-      if (!kind.minimums) continue;
       // The sum of a group's q is start / -128, exactly.
       const float total = kind.group == 32 ? b.total : b.d * (static_cast<float>(b.start[g]) * -0x1p-7f);
-      acc[t] = fma(minimum(g), broadcast(total), acc[t]);
-    }
+      each<S>([&]<int s>() {
+        acc.of[s][t] = fma(to_f32(dot.of[s][t]), d[s] * broadcast(b.d), acc.of[s][t]);
+        if (kind.minimums) acc.of[s][t] = fma(m[s], broadcast(total), acc.of[s][t]);
+      });
+    });
   });
 }
 
@@ -99,55 +116,66 @@ CUTAWAY_INLINE void point(const void* const* x, const std::byte* (&rows)[TOKENS]
   for (int t = 0; t < TOKENS; ++t) rows[t] = static_cast<const std::byte*>(x[t]);
 }
 
-template <int TOKENS>
-CUTAWAY_INLINE void put(const f32x16 (&acc)[TOKENS], float (*out)[kStripRows]) {
-  for (int t = 0; t < TOKENS; ++t) store(out[t], acc[t]);
+template <int S, int TOKENS>
+CUTAWAY_INLINE void clear(Sums<S, TOKENS, f32x16>& acc) {
+  each_pair<S, TOKENS>([&]<int s, int t>() { acc.of[s][t] = broadcast(0.0f); });
+}
+
+template <int S, int TOKENS>
+CUTAWAY_INLINE void put(const Sums<S, TOKENS, f32x16>& acc, Lanes* const* out) {
+  each_pair<S, TOKENS>([&]<int s, int t>() { store(out[s][t], acc.of[s][t]); });
 }
 
 // --- codes times q8 blocks
 
-// An unpacked strip times TOKENS tokens.
-template <Kind kind, int TOKENS>
-void multiply_unpacked(const std::byte* panel, int64_t K, const void* const* x, float (*out)[kStripRows]) {
-  constexpr int groups = 32 / kind.group;
+// Unpacked strips times TOKENS tokens.
+template <Kind kind, int S, int TOKENS>
+[[gnu::flatten]] void multiply_unpacked(const Strip* strips, const void* const* x, Lanes* const* out) {
+  constexpr int groups = 32 / kind.group, lines = groups * (kind.minimums ? 2 : 1);
   const std::byte* rows[TOKENS];
   point<TOKENS>(x, rows);
-  f32x16 acc[TOKENS];
-  for (int t = 0; t < TOKENS; ++t) acc[t] = broadcast(0.0f);
-  const auto* block = reinterpret_cast<const uint8_t*>(panel);
-  for (int64_t at = 0; at < K / 32 * static_cast<int64_t>(sizeof(BlockQ8)); at += sizeof(BlockQ8)) {
-    const auto* factors = reinterpret_cast<const float*>(block + 512);
-    add_block<kind, TOKENS>([&]<int c>() { return load_codes(block + c * 64); },
-                            [&](int g) { return load(factors + g * 16); },
-                            [&](int g) { return load(factors + (groups + g) * 16); }, rows, at, acc);
-    block += 512 + 64 * groups * (kind.minimums ? 2 : 1);
+  const uint8_t* panel[S];
+  for (int s = 0; s < S; ++s) panel[s] = reinterpret_cast<const uint8_t*>(strips[s].unpacked);
+  Sums<S, TOKENS, f32x16> acc;
+  clear(acc);
+  const int64_t end = strips->K / 32 * int64_t{sizeof(BlockQ8)};
+  int64_t block = 0;
+  for (int64_t q8 = 0; q8 < end; q8 += sizeof(BlockQ8), block += 512 + 64 * lines) {
+    const auto line = [&](int s, int i) { return panel[s] + block + i * 64; };
+    const auto factors = [&](int s, int i) { return load(reinterpret_cast<const float*>(line(s, 8 + i))); };
+    add_block<kind, S, TOKENS>([&]<int s, int c>() { return load_codes(line(s, c)); },
+                               [&]<int s>(int g) { return factors(s, g); },
+                               [&]<int s>(int g) { return factors(s, groups + g); }, rows, q8, acc);
   }
-  put<TOKENS>(acc, out);
+  put(acc, out);
 }
 
-// A packed strip times TOKENS tokens.
-template <Packing P, int TOKENS>
-void multiply_packed(const std::byte* strip, const int8_t* table, int64_t K, const void* const* x,
-                     float (*out)[kStripRows]) {
+// Packed strips times TOKENS tokens.
+template <Packing P, int S, int TOKENS>
+[[gnu::flatten]] void multiply_packed(const Strip* strips, const void* const* x, Lanes* const* out) {
   constexpr Cell cell = cell_of(P);
   const std::byte* rows[TOKENS];
   point<TOKENS>(x, rows);
-  f32x16 acc[TOKENS];
-  for (int t = 0; t < TOKENS; ++t) acc[t] = broadcast(0.0f);
-  const u8x64 values = table_of(P.table ? table : nullptr);
-  const auto* at = reinterpret_cast<const uint8_t*>(strip);
-  int64_t q8 = 0;
-  for (int64_t column = 0; column < K; column += cell.columns, at += cell.bytes) {
-    const auto factors = load_factors<P>(at);
+  Sums<S, TOKENS, f32x16> acc;
+  clear(acc);
+  const u8x64 values = table_of(P.table ? strips->format->table : nullptr);
+  const uint8_t* strip[S];
+  for (int s = 0; s < S; ++s) strip[s] = reinterpret_cast<const uint8_t*>(strips[s].data);
+  const int64_t cells = strips->K / cell.columns;
+  int64_t at = 0, q8 = 0;
+  for (int64_t i = 0; i < cells; ++i, at += static_cast<int64_t>(cell.bytes)) {
+    Factors factors[S];
+    each<S>([&]<int s>() { factors[s] = load_factors<P>(strip[s] + at); });
     for (int b = 0; b < cell.columns / 32; ++b, q8 += sizeof(BlockQ8)) {
-      const uint8_t* codes = at + cell.codes + static_cast<size_t>(b) * cell.block;
+      const int64_t codes = at + static_cast<int64_t>(cell.codes) + b * static_cast<int64_t>(cell.block);
       const int first = b * (32 / P.group);
-      add_block<packed_kind<P>, TOKENS>([&]<int c>() { return quad_of<P, c>(codes, values); },
-                                        [&](int g) { return scale_of<P>(factors, at, first + g); },
-                                        [&](int g) { return minimum_of<P>(factors, at, first + g); }, rows, q8, acc);
+      add_block<packed_kind<P>, S, TOKENS>(
+          [&]<int s, int c>() { return quad_of<P, c>(strip[s] + codes, values); },
+          [&]<int s>(int g) { return scale_of<P>(factors[s], strip[s] + at, first + g); },
+          [&]<int s>(int g) { return minimum_of<P>(factors[s], strip[s] + at, first + g); }, rows, q8, acc);
     }
   }
-  put<TOKENS>(acc, out);
+  put(acc, out);
 }
 
 template <Packing P>
@@ -205,24 +233,33 @@ CUTAWAY_INLINE f32x16 load_column(const std::byte* strip, int64_t k) {
   else return load(reinterpret_cast<const float*>(strip) + k * 16);
 }
 
-template <Payload payload, int TOKENS>
-void multiply_floats(const std::byte* strip, int64_t K, const void* const* x, float (*out)[kStripRows]) {
-  const std::byte* rows[TOKENS];
+template <Payload payload>
+void unpack_columns(const std::byte* strip, int64_t K, float* out) {
+  for (int64_t k = 0; k < K; ++k) store(out + k * 16, load_column<payload>(strip, k));
+}
+
+template <Payload payload, int S, int TOKENS>
+[[gnu::flatten]] void multiply_floats(const Strip* strips, const void* const* x, Lanes* const* out) {
+  const std::byte *rows[TOKENS], *w[S];
   point<TOKENS>(x, rows);
-  f32x16 acc[TOKENS];
-  for (int t = 0; t < TOKENS; ++t) acc[t] = broadcast(0.0f);
+  for (int s = 0; s < S; ++s) w[s] = strips[s].unpacked ? strips[s].unpacked : strips[s].data;
+  Sums<S, TOKENS, f32x16> acc;
+  clear(acc);
+  const int64_t K = strips->K;
   for (int64_t from = 0; from < K; from += 32) {
     const int64_t to = from + 32 < K ? from + 32 : K;
-    f32x16 part[TOKENS];
-    for (int t = 0; t < TOKENS; ++t) part[t] = broadcast(0.0f);
+    Sums<S, TOKENS, f32x16> part;
+    clear(part);
     for (int64_t k = from; k < to; ++k) {
-      const f32x16 w = load_column<payload>(strip, k);
-#pragma GCC unroll 16
-      for (int t = 0; t < TOKENS; ++t) part[t] = fma(w, broadcast(reinterpret_cast<const float*>(rows[t])[k]), part[t]);
+      f32x16 column[S];
+      each<S>([&]<int s>() { column[s] = load_column<payload>(w[s], k); });
+      each_pair<S, TOKENS>([&]<int s, int t>() {
+        part.of[s][t] = fma(column[s], broadcast(reinterpret_cast<const float*>(rows[t])[k]), part.of[s][t]);
+      });
     }
-    for (int t = 0; t < TOKENS; ++t) acc[t] = acc[t] + part[t];
+    each_pair<S, TOKENS>([&]<int s, int t>() { acc.of[s][t] = acc.of[s][t] + part.of[s][t]; });
   }
-  put<TOKENS>(acc, out);
+  put(acc, out);
 }
 
 // --- which of them
@@ -237,59 +274,81 @@ CUTAWAY_INLINE void with_packing(const Format& f, const Todo& todo) {
 #undef X
 }
 
-// Tokens whose sums stay in registers together; the results do not depend on it.
-constexpr int kTogether = kRegisters == 32 ? kTile : 4;
+// Strips and tokens whose sums stay in registers together; the results do not depend on it. Two strips share what is
+// loaded of a token: one strip with more tokens is held up by its loads.
+constexpr int kStripsTogether = kRegisters == 32 ? 2 : 1;
+constexpr int kTokensTogether = kRegisters == 32 ? 6 : 4;
 
-// Calls todo.operator()<TOKENS>() for the tile that holds n tokens, at most kTogether of them.
-template <class Todo>
+// Calls todo.operator()<TOKENS>() for the tile that holds n tokens.
+template <int S, class Todo>
 CUTAWAY_INLINE void with_tile(int n, const Todo& todo) {
-  if (n == 1) return todo.template operator()<1>();
-  if (n == 2) return todo.template operator()<2>();
-  if (kTogether == 4 || n <= 4) return todo.template operator()<4>();
-  if constexpr (kTogether > 4) {
-    if (n <= 6) return todo.template operator()<6>();
-    if (n <= 8) return todo.template operator()<8>();
-    todo.template operator()<kTogether>();
-  }
+  if constexpr (S == 1)
+    if (n == 1) return todo.template operator()<1>();
+  if (n <= 2) return todo.template operator()<2>();
+  if (n <= 4) return todo.template operator()<4>();
+  if constexpr (S > 1) todo.template operator()<6>();
 }
 
-template <int n>
-CUTAWAY_INLINE void multiply_tile(const Strip& strip, const void* const* x, float (*out)[kStripRows]) {
-  const Format& f = *strip.format;
-  if (strip.rounded)
+template <int S, int n>
+CUTAWAY_INLINE void multiply_tile(const Strip* strips, const void* const* x, Lanes* const* out) {
+  const Format& f = *strips->format;
+  const bool unpacked = strips->unpacked;
+  if (strips->rounded)
     return with_packing(f, [&]<Packing P>() {
       if constexpr (has_planes(P))
-        if (strip.unpacked) return multiply_unpacked<unpacked_kind<P>, n>(strip.unpacked, strip.K, x, out);
-      multiply_packed<P, n>(strip.data, f.table, strip.K, x, out);
+        if (unpacked) return multiply_unpacked<unpacked_kind<P>, S, n>(strips, x, out);
+      multiply_packed<P, S, n>(strips, x, out);
     });
-  if (strip.unpacked) return multiply_floats<Payload::f32, n>(strip.unpacked, strip.K, x, out);
-  if (f.payload == Payload::f16) return multiply_floats<Payload::f16, n>(strip.data, strip.K, x, out);
-  if (f.payload == Payload::bf16) return multiply_floats<Payload::bf16, n>(strip.data, strip.K, x, out);
-  multiply_floats<Payload::f32, n>(strip.data, strip.K, x, out);
+  if (unpacked) return multiply_floats<Payload::f32, S, n>(strips, x, out);
+  if (f.payload == Payload::f16) return multiply_floats<Payload::f16, S, n>(strips, x, out);
+  if (f.payload == Payload::bf16) return multiply_floats<Payload::bf16, S, n>(strips, x, out);
+  multiply_floats<Payload::f32, S, n>(strips, x, out);
+}
+
+template <int S>
+void multiply_together(const Strip* strips, const void* const* given, int tokens, Lanes* const* out) {
+  constexpr int most = S == 1 ? 4 : kTokensTogether;
+  const void* x[kTile];  // a tile with room for more repeats the last one
+  for (int t = 0; t < kTile; ++t) x[t] = given[t < tokens ? t : tokens - 1];
+  for (int t = 0; t < tokens; t += most) {
+    Lanes* to[S];
+    for (int s = 0; s < S; ++s) to[s] = out[s] + t;
+    with_tile<S>(tokens - t < most ? tokens - t : most, [&]<int n>() { multiply_tile<S, n>(strips, x + t, to); });
+  }
 }
 
 }  // namespace
 
-Strip open_strip(const Format& f, const std::byte* packed, int64_t s, int64_t K, int64_t T, bool rounded,
-                 std::byte* scratch) {
-  Strip strip{&f, packed + static_cast<size_t>(s) * strip_bytes(f, K), nullptr, K, rounded};
-  if (!unpacked_bytes(f, K, T, rounded)) return strip;
-  const auto* data = reinterpret_cast<const uint8_t*>(strip.data);
-  with_packing(f, [&]<Packing P>() {
-    if constexpr (has_planes(P))
-      if (rounded) return unpack_codes<P>(data, K, scratch);
-    unpack_floats<P>(data, f.table, K, reinterpret_cast<float*>(scratch));
-  });
-  strip.unpacked = scratch;
-  return strip;
+void open_strips(const Format& f, const std::byte* packed, int64_t first, int64_t count, int64_t K, int64_t T,
+                 bool rounded, std::byte* scratch, Strip* out) {
+  const size_t bytes = strip_bytes(f, K), unpacked = unpacked_bytes(f, K, T, rounded);
+  for (int64_t i = 0; i < count; ++i, scratch += unpacked) {
+    out[i] = {&f, packed + static_cast<size_t>(first + i) * bytes, nullptr, K, rounded};
+    if (!unpacked) continue;
+    out[i].unpacked = scratch;
+    const auto* data = reinterpret_cast<const uint8_t*>(out[i].data);
+    auto* floats = reinterpret_cast<float*>(scratch);
+    if (f.payload == Payload::f16) unpack_columns<Payload::f16>(out[i].data, K, floats);
+    else if (f.payload == Payload::bf16) unpack_columns<Payload::bf16>(out[i].data, K, floats);
+    else
+      with_packing(f, [&]<Packing P>() {
+        if constexpr (has_planes(P))
+          if (rounded) return unpack_codes<P>(data, K, scratch);
+        unpack_floats<P>(data, f.table, K, floats);
+      });
+  }
 }
 
-void multiply(const Strip& strip, const void* const* given, int tokens, float (*out)[kStripRows]) {
-  const void* x[kTile];  // a tile with room for more repeats the last one
-  for (int t = 0; t < kTile; ++t) x[t] = given[t < tokens ? t : tokens - 1];
-  for (int t = 0; t < tokens; t += kTogether)
-    with_tile(tokens - t < kTogether ? tokens - t : kTogether,
-              [&]<int n>() { multiply_tile<n>(strip, x + t, out + t); });
+void multiply(const Strip* strips, int count, const void* const* x, int tokens, Lanes (*out)[kTile]) {
+  if constexpr (kStripsTogether == 2)
+    if (count == 2 && tokens > 1 && strips[0].format == strips[1].format) {
+      Lanes* const both[2] = {out[0], out[1]};
+      return multiply_together<2>(strips, x, tokens, both);
+    }
+  for (int s = 0; s < count; ++s) {
+    Lanes* const one[1] = {out[s]};
+    multiply_together<1>(strips + s, x, tokens, one);
+  }
 }
 
 }  // namespace cutaway::CUTAWAY_TARGET
