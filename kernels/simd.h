@@ -47,8 +47,7 @@ CUTAWAY_INLINE f32x16 load_f16_first(const uint16_t* p, int n) {
 CUTAWAY_INLINE void store_f16(uint16_t* p, f32x16 a) {  // nearest, ties to even; NaN keeps its upper bits
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-CUTAWAY_INLINE void store_i8(int8_t* p, i32x16 a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v)); }  // of -128 to 127
-CUTAWAY_INLINE int32_t sum(i32x16 a) { return _mm512_reduce_add_epi32(a.v); }
+CUTAWAY_INLINE __m128i to_i8(i32x16 a) { return _mm512_cvtsepi32_epi8(a.v); }
 CUTAWAY_INLINE f32x16 load_bf16(const uint16_t* p) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16))};
 }
@@ -110,15 +109,9 @@ CUTAWAY_INLINE void store_f16(uint16_t* p, f32x16 a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(a.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(a.hi, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-CUTAWAY_INLINE void store_i8(int8_t* p, i32x16 a) {
+CUTAWAY_INLINE __m128i to_i8(i32x16 a) {
   const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a.lo, a.hi), 0xd8);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
-}
-CUTAWAY_INLINE int32_t sum(i32x16 a) {
-  const __m256i eight = _mm256_add_epi32(a.lo, a.hi);
-  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
-  four = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
-  return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 1)));
+  return _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
 }
 CUTAWAY_INLINE f32x16 load_bf16(const uint16_t* p) {
   auto half = [](const uint16_t* q) {
@@ -184,12 +177,6 @@ CUTAWAY_INLINE float bits_value(uint32_t bits) {
 }
 CUTAWAY_INLINE f32x16 load_f16(const uint16_t* p) { CUTAWAY_LANES(f32x16, f16_value(p[l])); }
 CUTAWAY_INLINE void store_f16(uint16_t* p, f32x16 a) { for (int l = 0; l < 16; ++l) p[l] = f16_bits(a.v[l]); }
-CUTAWAY_INLINE void store_i8(int8_t* p, i32x16 a) { for (int l = 0; l < 16; ++l) p[l] = static_cast<int8_t>(a.v[l]); }
-CUTAWAY_INLINE int32_t sum(i32x16 a) {
-  int32_t total = 0;
-  for (int l = 0; l < 16; ++l) total += a.v[l];
-  return total;
-}
 CUTAWAY_INLINE f32x16 load_f16_first(const uint16_t* p, int n) { CUTAWAY_LANES(f32x16, l < n ? f16_value(p[l]) : 0.0f); }
 CUTAWAY_INLINE f32x16 load_bf16(const uint16_t* p) { CUTAWAY_LANES(f32x16, bits_value(static_cast<uint32_t>(p[l]) << 16)); }
 CUTAWAY_INLINE f32x16 operator+(f32x16 a, f32x16 b) { CUTAWAY_LANES(f32x16, a.v[l] + b.v[l]); }
@@ -217,8 +204,9 @@ CUTAWAY_INLINE f32x16 where_less(f32x16 x, f32x16 y, f32x16 a, f32x16 b) { CUTAW
 
 #endif
 
-// Adds the lanes pairwise: l and l + 8, then 4, 2, 1 apart. One order on every target.
-// largest: NaN lanes may or may not count.
+// sum adds the lanes pairwise: l and l + 8, then 4, 2, 1 apart, in one order on every target. largest: NaN lanes may or
+// may not count. largest_magnitude: of the lanes of a and b; infinity counts above the finite ones and NaN above all.
+// store_i8 stores integers of -128 to 127 and returns their sum.
 #if defined(__AVX2__)
 #if defined(__AVX512F__)
 CUTAWAY_INLINE __m256 low_half(f32x16 a) { return _mm512_castps512_ps256(a.v); }
@@ -239,6 +227,20 @@ CUTAWAY_INLINE float largest(f32x16 a) {
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
+CUTAWAY_INLINE float largest_magnitude(f32x16 a, f32x16 b) {
+  const auto bits = [](__m256 x) { return _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff)); };
+  const __m256i eight = _mm256_max_epu32(_mm256_max_epu32(bits(low_half(a)), bits(high_half(a))),
+                                         _mm256_max_epu32(bits(low_half(b)), bits(high_half(b))));
+  __m128i four = _mm_max_epu32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  four = _mm_max_epu32(four, _mm_unpackhi_epi64(four, four));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epu32(four, _mm_shuffle_epi32(four, 1))));
+}
+CUTAWAY_INLINE int32_t store_i8(int8_t* p, i32x16 a) {
+  const __m128i bytes = to_i8(a);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  const __m128i sums = _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8(-128)), _mm_setzero_si128());  // 128 too high
+  return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128;
+}
 #else
 CUTAWAY_INLINE float sum(f32x16 a) {
   for (int width = 8; width; width /= 2)
@@ -249,6 +251,23 @@ CUTAWAY_INLINE float largest(f32x16 a) {
   float best = a.v[0];
   for (int l = 1; l < 16; ++l) best = a.v[l] > best ? a.v[l] : best;
   return best;
+}
+CUTAWAY_INLINE float largest_magnitude(f32x16 a, f32x16 b) {
+  uint32_t best = 0;
+  for (int l = 0; l < 32; ++l) {
+    uint32_t bits;
+    std::memcpy(&bits, l < 16 ? &a.v[l] : &b.v[l - 16], 4);
+    best = (bits & 0x7fffffff) > best ? bits & 0x7fffffff : best;
+  }
+  return bits_value(best);
+}
+CUTAWAY_INLINE int32_t store_i8(int8_t* p, i32x16 a) {
+  int32_t total = 0;
+  for (int l = 0; l < 16; ++l) {
+    p[l] = static_cast<int8_t>(a.v[l]);
+    total += a.v[l];
+  }
+  return total;
 }
 #endif
 
