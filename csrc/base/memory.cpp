@@ -15,7 +15,7 @@
 namespace cutaway {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20, kRegion = size_t{16} << 20, kKept = size_t{64} << 20, kLine = 64;
+constexpr size_t kHugePage = size_t{2} << 20, kRegion = size_t{16} << 20, kKept = size_t{128} << 20, kLine = 64;
 
 size_t round_up(size_t bytes, size_t to) { return (std::max<size_t>(bytes, 1) + to - 1) / to * to; }
 

@@ -15,8 +15,6 @@ void gated_matmul(const GatedMatmul& a, int64_t begin, int64_t end, std::byte* s
       open_strips(*g.format, g.w, s, 1, g.K, g.T, g.blocks, scratch, open);
       open_strips(*u.format, u.w, s, 1, u.K, u.T, u.blocks, scratch + g.scratch_bytes(), open + 1);
     }
-    if (g.T > 1)
-      for (const Strip& strip : open) expect_strip(strip, 1, unit.slice, units.slices);
     const int64_t last = units.last_token(unit);
     for (int64_t t = units.first_token(unit); t < last; t += kTile) {
       const Rows x = rows_from(g.x, g.blocks, t, last, g.K);

@@ -11,8 +11,6 @@ void matmul(const Matmul& a, int64_t begin, int64_t end, std::byte* scratch) {
     const int64_t s = unit.group * a.abreast(), first = s * kStripRows;
     const int64_t rows = std::min(a.N - first, a.abreast() * kStripRows), count = strips(rows);
     if (i == begin || unit.slice == 0) open_strips(*a.format, a.w, s, count, a.K, a.T, a.blocks, scratch, open);
-    if (a.T > 1)
-      for (int64_t j = 0; j < count; ++j) expect_strip(open[j], count, unit.slice, units.slices);
     const int64_t last = units.last_token(unit);
     for (int64_t t = units.first_token(unit); t < last; t += kTile) {
       const Rows x = rows_from(a.x, a.blocks, t, last, a.K);

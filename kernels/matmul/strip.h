@@ -9,17 +9,20 @@ namespace cutaway {
 
 namespace CUTAWAY_TARGET {
 
-// Strips of one weight, as many rows of x as fit, and room for one unpacked strip.
+struct Products;  // the kernels for one way to read strips
+
+// A strip of a weight [N, K], as it is or unpacked.
 struct Strip {
   const Format* format;
-  const std::byte* data;      // packed
-  const std::byte* unpacked;  // or null: it is read as it is packed
+  const std::byte* data;
   int64_t K;
-  bool rounded;  // x is q8 blocks
+  const Products* products;
+  const std::byte* ahead;  // what several tokens' products fetch meanwhile, for each 32 columns so many bytes
+  int64_t ahead_step;
 };
 
 // Opens `count` strips of a weight from strip s on, to be multiplied with T tokens; `scratch` has unpacked_bytes() for
-// each of them.
+// each of them. While they are used, those that lie after them are fetched; past the last one that does nothing.
 void open_strips(const Format& f, const std::byte* packed, int64_t s, int64_t count, int64_t K, int64_t T, bool rounded,
                  std::byte* scratch, Strip* out);
 
@@ -28,7 +31,7 @@ using Lanes = float[kStripRows];
 
 // out[s][t][row] = strip s's row times x[t], for up to kStrips strips of the same K and up to kTile tokens, of `out`'s
 // kTile places. x[t] points to K floats or K / 32 blocks.
-void multiply(const Strip* strips, int count, const void* const* x, int tokens, Lanes (*out)[kTile]);
+void multiply(Strip* strips, int count, const void* const* x, int tokens, Lanes (*out)[kTile]);
 
 // A strip's lanes of a row of y or bias, of which `left` are to come: the last strip may have fewer than 16.
 CUTAWAY_INLINE void store_rows(float* y, f32x16 lanes, int64_t left) {
@@ -37,15 +40,6 @@ CUTAWAY_INLINE void store_rows(float* y, f32x16 lanes, int64_t left) {
 }
 CUTAWAY_INLINE f32x16 load_rows(const float* bias, int64_t left) {
   return left >= kStripRows ? load(bias) : load_first(bias, static_cast<int>(left));
-}
-
-// Has a share of the strip that lies after this one fetched, of `parts` equal ones: it is then here when its turn
-// comes. Past the last strip nothing is read: fetching never faults.
-CUTAWAY_INLINE void expect_strip(const Strip& strip, int64_t after, int64_t part, int64_t parts) {
-  const auto bytes = static_cast<int64_t>(strip_bytes(*strip.format, strip.K));
-  const auto* next = reinterpret_cast<const char*>(strip.data) + after * bytes;
-  for (int64_t at = bytes * part / parts / 64 * 64; at < bytes * (part + 1) / parts; at += 64)
-    __builtin_prefetch(next + at, 0, 2);
 }
 
 // Has the lines that n rows of y will be stored to fetched: rows of many columns lie on as many pages.

@@ -6,6 +6,13 @@
 #include "matmul/codes.h"
 
 namespace cutaway::CUTAWAY_TARGET {
+
+using Product = void(const Strip* strips, const void* const* x, Lanes* const* out);
+
+struct Products {
+  Product *one[3], *two[3];
+};
+
 namespace {
 
 // What the loop over blocks needs to know at compile time.
@@ -116,6 +123,25 @@ CUTAWAY_INLINE void point(const void* const* x, const std::byte* (&rows)[TOKENS]
   for (int t = 0; t < TOKENS; ++t) rows[t] = static_cast<const std::byte*>(x[t]);
 }
 
+constexpr int kFloatLines = 4;  // float weights have more of them for 32 columns
+
+// Fetches the lines ahead of each strip, `lines` of them at once; one token alone takes the strips as fast as they
+// come.
+template <int S, int TOKENS, int lines>
+struct Ahead {
+  const std::byte* at[S];
+
+  explicit Ahead(const Strip* strips) {
+    for (int s = 0; s < S; ++s) at[s] = strips[s].ahead;
+  }
+  void fetch() {
+    if constexpr (TOKENS == 1) return;
+    each<S>([&]<int s>() {
+      for (int i = 0; i < lines; ++i, at[s] += 64) __builtin_prefetch(at[s], 0, 2);
+    });
+  }
+};
+
 template <int S, int TOKENS>
 CUTAWAY_INLINE void clear(Sums<S, TOKENS, f32x16>& acc) {
   each_pair<S, TOKENS>([&]<int s, int t>() { acc.of[s][t] = broadcast(0.0f); });
@@ -135,12 +161,14 @@ template <Kind kind, int S, int TOKENS>
   const std::byte* rows[TOKENS];
   point<TOKENS>(x, rows);
   const uint8_t* panel[S];
-  for (int s = 0; s < S; ++s) panel[s] = reinterpret_cast<const uint8_t*>(strips[s].unpacked);
+  for (int s = 0; s < S; ++s) panel[s] = reinterpret_cast<const uint8_t*>(strips[s].data);
   Sums<S, TOKENS, f32x16> acc;
   clear(acc);
   const int64_t end = strips->K / 32 * int64_t{sizeof(BlockQ8)};
+  Ahead<S, TOKENS, 1> ahead(strips);
   int64_t block = 0;
   for (int64_t q8 = 0; q8 < end; q8 += sizeof(BlockQ8), block += 512 + 64 * lines) {
+    ahead.fetch();
     const auto line = [&](int s, int i) { return panel[s] + block + i * 64; };
     const auto factors = [&](int s, int i) { return load(reinterpret_cast<const float*>(line(s, 8 + i))); };
     add_block<kind, S, TOKENS>([&]<int s, int c>() { return load_codes(line(s, c)); },
@@ -162,11 +190,13 @@ template <Packing P, int S, int TOKENS>
   const uint8_t* strip[S];
   for (int s = 0; s < S; ++s) strip[s] = reinterpret_cast<const uint8_t*>(strips[s].data);
   const int64_t cells = strips->K / cell.columns;
+  Ahead<S, TOKENS, 1> ahead(strips);
   int64_t at = 0, q8 = 0;
   for (int64_t i = 0; i < cells; ++i, at += static_cast<int64_t>(cell.bytes)) {
     Factors factors[S];
     each<S>([&]<int s>() { factors[s] = load_factors<P>(strip[s] + at); });
     for (int b = 0; b < cell.columns / 32; ++b, q8 += sizeof(BlockQ8)) {
+      ahead.fetch();
       const int64_t codes = at + static_cast<int64_t>(cell.codes) + b * static_cast<int64_t>(cell.block);
       const int first = b * (32 / P.group);
       add_block<packed_kind<P>, S, TOKENS>(
@@ -242,12 +272,14 @@ template <Payload payload, int S, int TOKENS>
 [[gnu::flatten]] void multiply_floats(const Strip* strips, const void* const* x, Lanes* const* out) {
   const std::byte *rows[TOKENS], *w[S];
   point<TOKENS>(x, rows);
-  for (int s = 0; s < S; ++s) w[s] = strips[s].unpacked ? strips[s].unpacked : strips[s].data;
+  for (int s = 0; s < S; ++s) w[s] = strips[s].data;
   Sums<S, TOKENS, f32x16> acc;
   clear(acc);
+  Ahead<S, TOKENS, kFloatLines> ahead(strips);
   const int64_t K = strips->K;
   for (int64_t from = 0; from < K; from += 32) {
     const int64_t to = from + 32 < K ? from + 32 : K;
+    ahead.fetch();
     Sums<S, TOKENS, f32x16> part;
     clear(part);
     for (int64_t k = from; k < to; ++k) {
@@ -274,47 +306,54 @@ CUTAWAY_INLINE void with_packing(const Format& f, const Todo& todo) {
 #undef X
 }
 
-// Strips and tokens whose sums stay in registers together; the results do not depend on it. Two strips share what is
-// loaded of a token: one strip with more tokens is held up by its loads.
-constexpr int kStripsTogether = kRegisters == 32 ? 2 : 1;
-constexpr int kTokensTogether = kRegisters == 32 ? 6 : 4;
+// Products by one strip, for 1, 2 and up to 4 tokens, and by two strips, for up to 2, 4 and 6: as many as have their
+// sums in registers. Two strips share what is loaded of a token; one with more tokens is held up by its loads. The
+// results do not depend on it.
+constexpr bool kTwoStrips = kRegisters == 32;
 
-// Calls todo.operator()<TOKENS>() for the tile that holds n tokens.
-template <int S, class Todo>
-CUTAWAY_INLINE void with_tile(int n, const Todo& todo) {
-  if constexpr (S == 1)
-    if (n == 1) return todo.template operator()<1>();
-  if (n <= 2) return todo.template operator()<2>();
-  if (n <= 4) return todo.template operator()<4>();
-  if constexpr (S > 1) todo.template operator()<6>();
-}
-
-template <int S, int n>
-CUTAWAY_INLINE void multiply_tile(const Strip* strips, const void* const* x, Lanes* const* out) {
-  const Format& f = *strips->format;
-  const bool unpacked = strips->unpacked;
-  if (strips->rounded)
-    return with_packing(f, [&]<Packing P>() {
-      if constexpr (has_planes(P))
-        if (unpacked) return multiply_unpacked<unpacked_kind<P>, S, n>(strips, x, out);
-      multiply_packed<P, S, n>(strips, x, out);
-    });
-  if (unpacked) return multiply_floats<Payload::f32, S, n>(strips, x, out);
-  if (f.payload == Payload::f16) return multiply_floats<Payload::f16, S, n>(strips, x, out);
-  if (f.payload == Payload::bf16) return multiply_floats<Payload::bf16, S, n>(strips, x, out);
-  multiply_floats<Payload::f32, S, n>(strips, x, out);
-}
-
-template <int S>
-void multiply_together(const Strip* strips, const void* const* given, int tokens, Lanes* const* out) {
-  constexpr int most = S == 1 ? 4 : kTokensTogether;
-  const void* x[kTile];  // a tile with room for more repeats the last one
-  for (int t = 0; t < kTile; ++t) x[t] = given[t < tokens ? t : tokens - 1];
-  for (int t = 0; t < tokens; t += most) {
-    Lanes* to[S];
-    for (int s = 0; s < S; ++s) to[s] = out[s] + t;
-    with_tile<S>(tokens - t < most ? tokens - t : most, [&]<int n>() { multiply_tile<S, n>(strips, x + t, to); });
+template <class Pick>
+constexpr Products all_products(const Pick& pick) {
+  Products out{{pick.template operator()<1, 1>(), pick.template operator()<1, 2>(), pick.template operator()<1, 4>()},
+               {}};
+  if constexpr (kTwoStrips) {
+    out.two[0] = pick.template operator()<2, 2>();
+    out.two[1] = pick.template operator()<2, 4>();
+    out.two[2] = pick.template operator()<2, 6>();
   }
+  return out;
+}
+
+template <Packing P>
+constexpr Products packed_products = all_products([]<int S, int n>() { return &multiply_packed<P, S, n>; });
+template <Kind kind>
+constexpr Products unpacked_products = all_products([]<int S, int n>() { return &multiply_unpacked<kind, S, n>; });
+template <Payload payload>
+constexpr Products float_products = all_products([]<int S, int n>() { return &multiply_floats<payload, S, n>; });
+
+// The products with strips as they are read.
+const Products* find_products(const Format& f, bool rounded, bool unpacked) {
+  if (!rounded && !unpacked && f.payload == Payload::f16) return &float_products<Payload::f16>;
+  if (!rounded && !unpacked && f.payload == Payload::bf16) return &float_products<Payload::bf16>;
+  if (!rounded) return &float_products<Payload::f32>;
+  const Products* found = nullptr;
+  with_packing(f, [&]<Packing P>() {
+    if constexpr (has_planes(P))
+      if (unpacked) return static_cast<void>(found = &unpacked_products<unpacked_kind<P>>);
+    found = &packed_products<P>;
+  });
+  return found;
+}
+
+void unpack(const Format& f, const std::byte* strip, int64_t K, bool rounded, std::byte* out) {
+  auto* floats = reinterpret_cast<float*>(out);
+  if (f.payload == Payload::f16) return unpack_columns<Payload::f16>(strip, K, floats);
+  if (f.payload == Payload::bf16) return unpack_columns<Payload::bf16>(strip, K, floats);
+  const auto* cells = reinterpret_cast<const uint8_t*>(strip);
+  with_packing(f, [&]<Packing P>() {
+    if constexpr (has_planes(P))
+      if (rounded) return unpack_codes<P>(cells, K, out);
+    unpack_floats<P>(cells, f.table, K, floats);
+  });
 }
 
 }  // namespace
@@ -322,33 +361,34 @@ void multiply_together(const Strip* strips, const void* const* given, int tokens
 void open_strips(const Format& f, const std::byte* packed, int64_t first, int64_t count, int64_t K, int64_t T,
                  bool rounded, std::byte* scratch, Strip* out) {
   const size_t bytes = strip_bytes(f, K), unpacked = unpacked_bytes(f, K, T, rounded);
+  const Products* products = find_products(f, rounded, unpacked);
   for (int64_t i = 0; i < count; ++i, scratch += unpacked) {
-    out[i] = {&f, packed + static_cast<size_t>(first + i) * bytes, nullptr, K, rounded};
+    const std::byte* strip = packed + static_cast<size_t>(first + i) * bytes;
+    out[i] = {&f, strip, K, products, strip + static_cast<size_t>(count) * bytes, rounded ? 64 : 64 * kFloatLines};
     if (!unpacked) continue;
-    out[i].unpacked = scratch;
-    const auto* data = reinterpret_cast<const uint8_t*>(out[i].data);
-    auto* floats = reinterpret_cast<float*>(scratch);
-    if (f.payload == Payload::f16) unpack_columns<Payload::f16>(out[i].data, K, floats);
-    else if (f.payload == Payload::bf16) unpack_columns<Payload::bf16>(out[i].data, K, floats);
-    else
-      with_packing(f, [&]<Packing P>() {
-        if constexpr (has_planes(P))
-          if (rounded) return unpack_codes<P>(data, K, scratch);
-        unpack_floats<P>(data, f.table, K, floats);
-      });
+    unpack(f, strip, K, rounded, scratch);
+    out[i].data = scratch;
   }
 }
 
-void multiply(const Strip* strips, int count, const void* const* x, int tokens, Lanes (*out)[kTile]) {
-  if constexpr (kStripsTogether == 2)
-    if (count == 2 && tokens > 1 && strips[0].format == strips[1].format) {
-      Lanes* const both[2] = {out[0], out[1]};
-      return multiply_together<2>(strips, x, tokens, both);
+void multiply(Strip* strips, int count, const void* const* given, int tokens, Lanes (*out)[kTile]) {
+  const void* x[kTile];  // a product for more tokens repeats the last one
+  for (int t = 0; t < kTile; ++t) x[t] = given[t < tokens ? t : tokens - 1];
+  const bool two = kTwoStrips && count == 2 && tokens > 1 && strips[0].products == strips[1].products;
+  const int most = two ? 6 : 4;
+  for (int s = 0; s < count; s += two ? 2 : 1)
+    for (int t = 0; t < tokens; t += most) {
+      const int n = tokens - t;
+      Lanes* const to[2] = {out[s] + t, out[two] + t};
+      const Products& products = *strips[s].products;
+      (two ? products.two[n <= 2   ? 0
+                          : n <= 4 ? 1
+                                   : 2]
+           : products.one[n == 1   ? 0
+                          : n == 2 ? 1
+                                   : 2])(strips + s, x + t, to);
+      for (int i = s; i <= s + two; ++i) strips[i].ahead += strips[i].K / 32 * strips[i].ahead_step;
     }
-  for (int s = 0; s < count; ++s) {
-    Lanes* const one[1] = {out[s]};
-    multiply_together<1>(strips + s, x, tokens, one);
-  }
 }
 
 }  // namespace cutaway::CUTAWAY_TARGET
