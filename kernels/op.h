@@ -174,10 +174,12 @@ Op make_op(const char* name, std::vector<const char*> reads, std::vector<const c
 #define CUTAWAY_DECLARE(function)              \
   namespace avx512vnni { function; }           \
   namespace avx512 { function; }               \
+  namespace avx2vnni { function; }             \
   namespace avx2 { function; }                 \
   namespace scalar { function; }
 #define CUTAWAY_KERNELS(name) \
-  {{"avx512vnni", avx512vnni::name}, {"avx512", avx512::name}, {"avx2", avx2::name}, {"scalar", scalar::name}}
+  {{"avx512vnni", avx512vnni::name}, {"avx512", avx512::name}, {"avx2vnni", avx2vnni::name}, \
+   {"avx2", avx2::name}, {"scalar", scalar::name}}
 #else
 #define CUTAWAY_DECLARE(function) \
   namespace scalar { function; }

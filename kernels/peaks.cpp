@@ -17,7 +17,7 @@ struct PeakLoops {
   { #name, name::read_memory, name::multiply_int8, name::multiply_float32 }
 constexpr PeakLoops loops[] = {
 #if defined(__x86_64__)
-    CUTAWAY_LOOPS(avx512vnni), CUTAWAY_LOOPS(avx512), CUTAWAY_LOOPS(avx2),
+    CUTAWAY_LOOPS(avx512vnni), CUTAWAY_LOOPS(avx512), CUTAWAY_LOOPS(avx2vnni), CUTAWAY_LOOPS(avx2),
 #endif
     CUTAWAY_LOOPS(scalar)};
 

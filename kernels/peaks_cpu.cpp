@@ -36,6 +36,10 @@ CUTAWAY_INLINE i32x16 dot(i32x16 acc, i32x16 codes, i32x16 q) {
   const __m512i pairs = _mm512_maddubs_epi16(codes.v, q.v);
   return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
 }
+#elif defined(__AVXVNNI__)
+CUTAWAY_INLINE i32x16 dot(i32x16 acc, i32x16 codes, i32x16 q) {
+  return {_mm256_dpbusd_avx_epi32(acc.lo, codes.lo, q.lo), _mm256_dpbusd_avx_epi32(acc.hi, codes.hi, q.hi)};
+}
 #elif defined(__AVX2__)
 CUTAWAY_INLINE __m256i dot(__m256i acc, __m256i codes, __m256i q) {
   return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, q), _mm256_set1_epi16(1)));

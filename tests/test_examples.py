@@ -35,7 +35,7 @@ def outputs(sources, model):
 
 def stable(text):
     """Without numbers that rounding changes, the CPU's target, and which stage happens to be nearest to its limit."""
-    text = re.sub(r"/(avx512vnni|avx512|avx2|neon|scalar)\b", "/TARGET", text)
+    text = re.sub(r"/(avx512vnni|avx512|avx2vnni|avx2|neon|scalar)\b", "/TARGET", text)
     text = re.sub(r"is \S+ \(\w+/TARGET\): \S+ units, tolerance \S+", "is STAGE", text)
     return re.sub(r"-?\d+(\.\d+)?e[+-]\d+|-?\d+\.\d+", "#", text)
 

@@ -38,7 +38,8 @@ WORDS = [
 ]  # fmt: skip
 ONLY = {  # the preprocessor's word for "this file is being compiled for that target"
     "scalar": "!defined(__AVX2__)",
-    "avx2": "defined(__AVX2__) && !defined(__AVX512F__)",
+    "avx2": "defined(__AVX2__) && !defined(__AVX512F__) && !defined(__AVXVNNI__)",
+    "avx2vnni": "defined(__AVXVNNI__)",
     "avx512": "defined(__AVX512F__) && !defined(__AVX512VNNI__)",
     "avx512vnni": "defined(__AVX512VNNI__)",
 }

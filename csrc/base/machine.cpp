@@ -25,6 +25,7 @@ std::vector<std::string> cpu_targets() {
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (avx512 && __builtin_cpu_supports("avx512vnni")) targets.push_back("avx512vnni");
   if (avx512) targets.push_back("avx512");
+  if (avx2 && __builtin_cpu_supports("avxvnni")) targets.push_back("avx2vnni");
   if (avx2) targets.push_back("avx2");
 #endif
   targets.push_back("scalar");

@@ -7,7 +7,7 @@
 namespace cutaway {
 
 struct Machine {
-  std::vector<std::string> targets;  // CPU targets it runs, best first: avx512vnni avx512 avx2 scalar
+  std::vector<std::string> targets;  // CPU targets it runs, best first: avx512vnni avx512 avx2vnni avx2 scalar
   std::string cpu;                   // the model's name
   int cores;  // usable by this process (affinity mask, cgroup quota), hardware threads not counted
 

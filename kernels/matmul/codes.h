@@ -144,6 +144,14 @@ CUTAWAY_INLINE i32x16 dot4(i32x16 acc, u8x64 codes, const int8_t* q) {
   return {_mm512_dpbusd_epi32(acc.v, codes.v, _mm512_set1_epi32(four_of(q)))};
 }
 
+#elif defined(__AVXVNNI__)
+
+constexpr bool kPairSums = false;
+CUTAWAY_INLINE i32x16 dot4(i32x16 acc, u8x64 codes, const int8_t* q) {
+  const __m256i x = _mm256_set1_epi32(four_of(q));
+  return {_mm256_dpbusd_avx_epi32(acc.lo, codes.lo, x), _mm256_dpbusd_avx_epi32(acc.hi, codes.hi, x)};
+}
+
 #elif defined(__AVX2__)
 
 // Without such an instruction, sums of two columns in 16 bits; how many of them may be added up is for the caller to

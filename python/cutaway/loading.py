@@ -111,8 +111,8 @@ def load(
               On CUDA weights are unpacked to float32 when loaded, and both mean exact: the model says so
     kv        format of keys and values: "f16" or "f32"; default f16 for fast, f32 for exact
     threads   0: every core this process may use; on CUDA they only unpack weights
-    target    CPU target: avx512vnni, avx512, avx2, scalar; default the best, or CUTAWAY_TARGET. On CUDA: "cuda", the
-              default, whose rows do not depend on the tokens beside them, or "cublas" for the products
+    target    CPU target: avx512vnni, avx512, avx2vnni, avx2, scalar; default the best, or CUTAWAY_TARGET. On CUDA:
+              "cuda", the default, whose rows do not depend on the tokens beside them, or "cublas" for the products
 
     Raises WeightLoadingError's family: ModelNotFoundError (E001), GGUFError, SafetensorsError and ConfigError (E002),
     UnsupportedModelError (E003), AllocationFailed (E004, with ct.plan's table) before any weight is read when it does
