@@ -23,13 +23,18 @@ def magnitude(
     weight's scale and an activation's, d_w d_x. One rounding of it is 2^-24 of its size, or 2^-150 where it is
     subnormal, however small it is. So such a product counts as the smallest normal number, of which 2^-150 is 2^-24:
     a block's terms |c q| d_w d_x become |c q| max(d_w d_x, 2^-126), and blocks whose product is normal stay as they
-    are. What is added up then needs no more: sums of whole multiples of 2^-149 are exact below 2^-125."""
+    are. What is added up then needs no more: sums of whole multiples of 2^-149 are exact below 2^-125.
+
+    Products with floats are added up 32 at a time, and an addition that ends below 2^-126 is off by up to 2^-150. So on
+    the average no 32 of an element's terms count for less than 2^-126, unless all are nothing."""
     definition = ops.definition(op)
     x = reads[0]
-    if (
-        getattr(x, "dtype", None) != quantize_q8.BLOCK
-        or "spread" not in inspect.signature(definition.magnitude).parameters
-    ):
+    if getattr(x, "dtype", None) != quantize_q8.BLOCK:
+        size = definition.magnitude(*reads, *values, **attributes)
+        if op in ("matmul", "experts_matmul"):
+            size = np.where(size > 0, np.maximum(size, values[0].shape[-1] / 32 * NORMAL), size)
+        return size
+    if "spread" not in inspect.signature(definition.magnitude).parameters:
         return definition.magnitude(*reads, *values, **attributes)
     spreads, steps = zip(*stored, strict=True)
 
