@@ -63,9 +63,11 @@ class Heap {
     return begin;
   }
 
-  void release(std::byte* block, size_t bytes) {
+  // False where the block is not of this heap.
+  bool release(std::byte* block, size_t bytes) {
     std::lock_guard lock(mutex_);
     const auto found = regions_.upper_bound(block);
+    if (found == regions_.end() || block < found->second.begin) return false;
     auto& [begin, size, gaps] = found->second;
     auto gap = gaps.emplace(block, bytes).first;
     const auto after = std::next(gap);
@@ -74,13 +76,14 @@ class Heap {
       const auto before = std::prev(gap);
       if (before->first + before->second == block) before->second += gap->second, gaps.erase(gap), gap = before;
     }
-    if (gap->second < size) return;
+    if (gap->second < size) return true;
     if (unused_ + size <= kKept) {
       unused_ += size;
-      return;
+    } else {
+      munmap(begin, size);
+      regions_.erase(found);
     }
-    munmap(begin, size);
-    regions_.erase(found);
+    return true;
   }
 
  private:
@@ -101,28 +104,29 @@ Heap& heap() {
 
 }  // namespace
 
-#if defined(__SANITIZE_ADDRESS__)  // which watches the borders of blocks that it has made itself
+// The address sanitizer watches the borders of blocks that it has made itself.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kOwnHeap = false;
+#else
+constexpr bool kOwnHeap = true;
+#endif
 
-void* allocate_pages(size_t bytes) {
-  void* block = std::aligned_alloc(kLine, round_up(bytes, kLine));
+void* allocate_once(size_t bytes) {
+  if (kOwnHeap && bytes >= kHugePage) return allocate_pages(bytes);
+  void* block = bytes <= SIZE_MAX / 2 ? std::aligned_alloc(kLine, round_up(bytes, kLine)) : nullptr;
   if (!block) refused(bytes);
   return block;
 }
 
-void free_pages(void* block, size_t) noexcept { std::free(block); }
-
-#else
-
 void* allocate_pages(size_t bytes) {
-  std::byte* block = bytes <= SIZE_MAX / 2 ? heap().allocate(round_up(bytes, kLine)) : nullptr;
+  if (!kOwnHeap) return allocate_once(bytes);
+  void* block = bytes <= SIZE_MAX / 2 ? heap().allocate(round_up(bytes, kLine)) : nullptr;
   if (!block) refused(bytes);
   return block;
 }
 
 void free_pages(void* block, size_t bytes) noexcept {
-  if (block) heap().release(static_cast<std::byte*>(block), round_up(bytes, kLine));
+  if (block && !(kOwnHeap && heap().release(static_cast<std::byte*>(block), round_up(bytes, kLine)))) std::free(block);
 }
-
-#endif
 
 }  // namespace cutaway

@@ -41,7 +41,7 @@ class CpuBackend : public Backend {
 
   Tensor weight(const Format& format, const Shape& shape, const StoredRows& rows) override {
     size_t bytes = packed_bytes(format, shape);
-    Tensor out{.data = allocate(bytes), .format = &format, .shape = shape, .layout = Layout::packed};
+    Tensor out{.data = allocate_once(bytes), .format = &format, .shape = shape, .layout = Layout::packed};
     std::lock_guard lock(mutex_);
     try {
       pack(format, shape, rows, out.data, pool_);
