@@ -10,7 +10,7 @@ namespace cutaway::CUTAWAY_TARGET {
 using Product = void(const Strip* strips, const void* const* x, Lanes* const* out);
 
 struct Products {
-  Product *one[3], *two[3];
+  Product *one, *several[3];  // for one token; for up to 2, 4 and 6, of two strips where kTwoStrips
 };
 
 namespace {
@@ -306,21 +306,17 @@ CUTAWAY_INLINE void with_packing(const Format& f, const Todo& todo) {
 #undef X
 }
 
-// Products by one strip, for 1, 2 and up to 4 tokens, and by two strips, for up to 2, 4 and 6: as many as have their
-// sums in registers. Two strips share what is loaded of a token; one with more tokens is held up by its loads. The
-// results do not depend on it.
+// As many strips and tokens go together as have their sums in registers: two strips share what is loaded of a token,
+// one with more tokens is held up by its loads. The results do not depend on it.
 constexpr bool kTwoStrips = kRegisters == 32;
+constexpr int kTokensTogether = kTwoStrips ? 6 : 4;
 
 template <class Pick>
 constexpr Products all_products(const Pick& pick) {
-  Products out{{pick.template operator()<1, 1>(), pick.template operator()<1, 2>(), pick.template operator()<1, 4>()},
-               {}};
-  if constexpr (kTwoStrips) {
-    out.two[0] = pick.template operator()<2, 2>();
-    out.two[1] = pick.template operator()<2, 4>();
-    out.two[2] = pick.template operator()<2, 6>();
-  }
-  return out;
+  constexpr int S = kTwoStrips ? 2 : 1;
+  return {pick.template operator()<1, 1>(),
+          {pick.template operator()<S, 2>(), pick.template operator()<S, 4>(),
+           pick.template operator()<S, kTokensTogether>()}};
 }
 
 template <Packing P>
@@ -374,21 +370,21 @@ void open_strips(const Format& f, const std::byte* packed, int64_t first, int64_
 void multiply(Strip* strips, int count, const void* const* given, int tokens, Lanes (*out)[kTile]) {
   const void* x[kTile];  // a product for more tokens repeats the last one
   for (int t = 0; t < kTile; ++t) x[t] = given[t < tokens ? t : tokens - 1];
-  const bool two = kTwoStrips && count == 2 && tokens > 1 && strips[0].products == strips[1].products;
-  const int most = two ? 6 : 4;
-  for (int s = 0; s < count; s += two ? 2 : 1)
-    for (int t = 0; t < tokens; t += most) {
+  const bool alike = kTwoStrips && count == 2 && tokens > 1 && strips[0].products == strips[1].products;
+  for (int s = 0; s < count; s += alike ? 2 : 1) {
+    const int second = alike ? 1 : s;  // one without its like goes twice
+    Strip pair[2] = {strips[s], strips[second]};
+    const Products& products = *pair->products;
+    for (int t = 0; t < tokens; t += kTokensTogether) {
       const int n = tokens - t;
-      Lanes* const to[2] = {out[s] + t, out[two] + t};
-      const Products& products = *strips[s].products;
-      (two ? products.two[n <= 2   ? 0
-                          : n <= 4 ? 1
-                                   : 2]
-           : products.one[n == 1   ? 0
-                          : n == 2 ? 1
-                                   : 2])(strips + s, x + t, to);
-      for (int i = s; i <= s + two; ++i) strips[i].ahead += strips[i].K / 32 * strips[i].ahead_step;
+      Lanes* const to[2] = {out[s] + t, out[second] + t};
+      Product* product = tokens == 1 ? products.one : products.several[n > 4 ? 2 : (n - 1) / 2];
+      product(pair, x + t, to);
+      for (Strip& strip : pair) strip.ahead += strip.K / 32 * strip.ahead_step;
     }
+    strips[s].ahead = pair[0].ahead;
+    strips[second].ahead = pair[1].ahead;
+  }
 }
 
 }  // namespace cutaway::CUTAWAY_TARGET
