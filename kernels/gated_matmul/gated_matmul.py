@@ -17,7 +17,9 @@ def reference(x, gate, up):  # [T, K], [N, K], [N, K] -> [T, N]
 
 
 def magnitude(x, gate, up, spread=None):
-    """Both products' magnitudes A and B, carried through y = silu(a) b: |silu'(a) b| A + |silu(a)| B + |y|."""
+    """Both products' magnitudes A and B, carried through y = silu(a) b: |silu'(a) b| A + |silu(a)| B + |y|.
+
+    And, as silu_mul has it, the size at which exp(-a) overflows before it is multiplied by b."""
     gate_spread, up_spread = spread if spread is not None else (None, None)
     a, b = matmul.reference(x, gate), matmul.reference(x, up)
     with np.errstate(over="ignore"):
@@ -27,6 +29,7 @@ def magnitude(x, gate, up, spread=None):
         slope * np.abs(b) * matmul.magnitude(x, gate, spread=gate_spread)
         + np.abs(a * sigmoid) * matmul.magnitude(x, up, spread=up_spread)
         + np.abs(a * sigmoid * b)
+        + np.abs(a * b) * 2.0**-104
     )
 
 

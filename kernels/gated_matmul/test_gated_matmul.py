@@ -39,6 +39,19 @@ def test_same_bits_as_the_chain(name):
         check_kernel("gated_matmul", [Case(f"{name} q8 T={T}", (quantize_q8.reference(x),), (gate, up))])
 
 
+def test_gates_where_the_exponential_overflows():
+    """Near -89 float32's e^-a has no room: silu is 0 there, and its definition a few 1e-37."""
+    x = np.zeros((1, 32), np.float32)
+    x[0, :2] = 1
+    gate = np.zeros((2001, 32), np.float32)
+    gate[:, 0] = np.linspace(-100, 100, 2001)
+    up = np.roll(gate / 50, 1, axis=1)
+    check_kernel(
+        "gated_matmul",
+        [Case("where silu bends", (x,), tuple(ops.Stored("f32", formats.module("f32").pack(w)) for w in (gate, up)))],
+    )
+
+
 def test_refuses_gate_and_up_of_different_shapes():
     with pytest.raises(errors.ShapeError, match="gate gives"):
         ops.gated_matmul(np.zeros((1, 32), np.float32), np.zeros((16, 32), np.float32), np.zeros((17, 32), np.float32))
