@@ -70,6 +70,31 @@ def test_planned_need_of_a_real_model_is_its_peak(smollm2):
     assert 1.0 <= planned / peak <= 1.1
 
 
+KEPT = """
+import numpy as np, cutaway as ct
+def resident():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) // 1024
+model = ct.load("tiny:llama", n_ctx=1024, threads=1)
+ids = np.arange(1024, dtype=np.int32)
+logits = [model.run(ids) for _ in range(8)]
+held = resident()
+del logits
+few = held - resident()
+logits = [model.run(ids) for _ in range(64)]
+held = resident()
+del logits
+print(few, held - resident())
+"""
+
+
+@pytest.mark.native
+def test_memory_given_back_is_kept_for_the_next_up_to_a_limit():
+    """Logits of 4 MiB: of 8 nothing goes back to the system, of 64 all but 128 MiB."""
+    out = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True, timeout=120)
+    few, many = map(int, out.stdout.split())
+    assert few < 4 and 96 <= many <= 160, (few, many)
+
+
 LONG = """
 import sys
 import numpy as np, cutaway as ct
