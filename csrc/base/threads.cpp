@@ -35,6 +35,15 @@ constexpr int64_t kChunksPerSlice = 4;
 // What a thread fetches of its share in the next job: a part of its L2.
 constexpr size_t kAhead = size_t{256} << 10, kLine = 64, kLinesPerSpin = 4;
 
+// A worker is late when the caller, done with its own part, waits for it longer than half of that and kLate:
+// something else runs on its core, and each of its chunks lasts until it gets the core back. Late twice within kWatch,
+// it rests, and the others do its share; late again as soon as it is back, it rests twice as long.
+constexpr auto kLate = std::chrono::microseconds(500);
+constexpr auto kWatch = std::chrono::milliseconds(50);
+constexpr auto kRest = std::chrono::milliseconds(20), kLongestRest = std::chrono::milliseconds(640);
+
+constexpr int kSpinsBeforeYield = 4000;
+
 constexpr int kChunkBits = 16;
 uint64_t job_of(uint64_t word) { return word >> kChunkBits; }
 int64_t chunk_of(uint64_t word) { return static_cast<int64_t>(word & ((uint64_t{1} << kChunkBits) - 1)); }
@@ -48,6 +57,11 @@ uint64_t word_of(uint64_t job, int64_t chunk) { return job << kChunkBits | stati
 struct Pool::State {
   struct alignas(kLine) Word {
     std::atomic<uint64_t> value{0};
+  };
+  struct alignas(kLine) Thread {
+    std::atomic<uint64_t> done{0};     // a job, and how many of its chunks
+    std::atomic<bool> holding{false};  // a chunk
+    std::atomic<bool> resting{false};  // takes no more, until the caller says so
   };
   struct alignas(kLine) Job {
     std::atomic<uint64_t> word{0};  // its number, and the chunks of each slice
@@ -63,7 +77,7 @@ struct Pool::State {
   std::vector<std::thread> workers;
   Job job;
   std::unique_ptr<Word[]> claimed;  // of each slice: the job it was claimed for last, and how many chunks
-  std::unique_ptr<Word[]> done;     // by each thread: a job, and how many of its chunks
+  std::unique_ptr<Thread[]> each;
   std::atomic<bool> stop{false};
   std::atomic<int> asleep{0};
   std::mutex mutex;
@@ -71,10 +85,16 @@ struct Pool::State {
   std::exception_ptr failure;
   std::mutex failure_mutex;
 
+  // Of the caller alone: how many rest, how long, until when; and when a worker was last late or last sent back to
+  // work.
+  int resting = 0;
+  Clock::duration rest = kRest;
+  Clock::time_point rest_ends, watch_began;
+
   explicit State(int n)
       : threads(n),
         claimed(std::make_unique<Word[]>(static_cast<size_t>(n))),
-        done(std::make_unique<Word[]>(static_cast<size_t>(n))) {}
+        each(std::make_unique<Thread[]>(static_cast<size_t>(n))) {}
 
   // The next chunk of a slice, or -1. A word of an older job means that nobody has claimed anything of this one.
   int64_t claim(int slice, uint64_t word) {
@@ -88,10 +108,12 @@ struct Pool::State {
   }
 
   void work(uint64_t word, int thread) {
+    Thread& own = each[static_cast<size_t>(thread)];
     int64_t finished = 0;
+    own.holding.store(true, std::memory_order_relaxed);
     for (int i = 0; i < threads; ++i) {
       const int slice = (thread + i) % threads;
-      for (int64_t chunk; (chunk = claim(slice, word)) >= 0;) {
+      for (int64_t chunk; !own.resting.load(std::memory_order_relaxed) && (chunk = claim(slice, word)) >= 0;) {
         const int64_t parts = threads * chunk_of(word), part = slice * chunk_of(word) + chunk, count = job.count;
         const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
         try {
@@ -100,15 +122,16 @@ struct Pool::State {
           std::lock_guard lock(failure_mutex);
           if (!failure) failure = std::current_exception();
         }
-        done[static_cast<size_t>(thread)].value.store(word_of(job_of(word), ++finished), std::memory_order_release);
+        own.done.store(word_of(job_of(word), ++finished), std::memory_order_release);
       }
     }
+    own.holding.store(false, std::memory_order_relaxed);
   }
 
   bool is_done(uint64_t word) const {
     int64_t finished = 0;
     for (int thread = 0; thread < threads; ++thread) {
-      const uint64_t by = done[static_cast<size_t>(thread)].value.load(std::memory_order_acquire);
+      const uint64_t by = each[static_cast<size_t>(thread)].done.load(std::memory_order_acquire);
       if (job_of(by) == job_of(word)) finished += chunk_of(by);
     }
     return finished == threads * chunk_of(word);
@@ -139,8 +162,50 @@ struct Pool::State {
     return job.word.load();
   }
 
+  void wait_for_workers(uint64_t word, Clock::time_point began) {
+    const auto own = Clock::now() - began;
+    bool late = false;
+    for (int spins = 0; !is_done(word); ++spins) {
+      if (spins < kSpinsBeforeYield) {
+        CUTAWAY_PAUSE();
+        continue;
+      }
+      std::this_thread::yield();
+      const auto now = Clock::now();
+      if (late || now - began < own + own / 2 + kLate) continue;
+      someone_is_late(now);
+      late = true;
+    }
+  }
+
+  // Whoever holds a chunk is late.
+  void someone_is_late(Clock::time_point now) {
+    if (now - std::exchange(watch_began, now) > kWatch) return;
+    rest = now - rest_ends < kWatch ? std::min<Clock::duration>(2 * rest, kLongestRest) : kRest;
+    rest_ends = now + rest;
+    for (int thread = 1; thread < threads; ++thread)
+      if (each[static_cast<size_t>(thread)].holding.load(std::memory_order_relaxed)) set_resting(thread, true);
+  }
+
+  void set_resting(int thread, bool value) {
+    resting += each[static_cast<size_t>(thread)].resting.exchange(value) == value ? 0 : value ? 1 : -1;
+  }
+
+  void end_rest(Clock::time_point now) {
+    watch_began = now;
+    {
+      std::lock_guard lock(mutex);
+      for (int thread = 1; thread < threads; ++thread) set_resting(thread, false);
+    }
+    wake.notify_all();
+  }
+
   void loop(int thread) {
     for (uint64_t seen = 0;;) {
+      if (each[static_cast<size_t>(thread)].resting.load()) {
+        std::unique_lock lock(mutex);
+        wake.wait(lock, [&] { return !each[static_cast<size_t>(thread)].resting.load() || stop.load(); });
+      }
       seen = wait_for_job(seen, thread);
       if (stop.load()) return;
       work(seen, thread);
@@ -196,6 +261,8 @@ void Pool::parallel_for(int64_t count, int64_t grain, RangeBody body) {
     }
     s->start();
   }
+  const auto began = Clock::now();
+  if (s->resting && began > s->rest_ends) s->end_rest(began);
   const int64_t slice = (count + s->threads - 1) / s->threads;
   const int64_t chunks = std::clamp<int64_t>(slice / grain, 1, kChunksPerSlice);
   const uint64_t word = word_of(job_of(s->job.word.load(std::memory_order_relaxed)) + 1, chunks);
@@ -209,10 +276,7 @@ void Pool::parallel_for(int64_t count, int64_t grain, RangeBody body) {
     s->wake.notify_all();
   }
   s->work(word, 0);
-  for (int spins = 0; !s->is_done(word); ++spins) {
-    if (spins > 4000) std::this_thread::yield();  // a worker with a chunk is off its core
-    else CUTAWAY_PAUSE();
-  }
+  if (!s->is_done(word)) s->wait_for_workers(word, began);
   if (s->failure) {
     std::exception_ptr failure = std::exchange(s->failure, nullptr);
     std::rethrow_exception(failure);
