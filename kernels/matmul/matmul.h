@@ -19,10 +19,11 @@
 
 namespace cutaway {
 
-constexpr int kTile = 12;       // tokens that are multiplied in one call
-constexpr int kStrips = 2;      // strips that are multiplied together with several tokens
-constexpr int64_t kPiece = 48;  // tokens of a piece at least
-constexpr int64_t kSlice = 24;  // tokens of a slice, in whole tiles
+constexpr int kTile = 12;            // tokens that are multiplied in one call
+constexpr int kStrips = 2;           // strips that are multiplied together with several tokens
+constexpr int64_t kPiece = 48;       // tokens of a piece at least
+constexpr int64_t kLongPiece = 128;  // of each, where there are more than four
+constexpr int64_t kSlice = 24;       // tokens of a slice, in whole tiles
 
 // Whether codes are put together from two planes, which is better done once for several tiles.
 static constexpr bool has_planes(const Packing& p) { return p.bits == 3 || p.bits == 5 || p.bits == 6; }
@@ -41,7 +42,8 @@ static inline size_t unpacked_bytes(const Format& f, int64_t K, int64_t T, bool 
 
 // How a product [T, N] is cut into units: some strips times a slice of the tokens. First come pieces of the tokens,
 // each with all strips: with as many pieces as threads, a thread reads what it has itself written in the stage before,
-// while another's lines come slowly. Slices of a piece make units enough for many threads, and share what is unpacked.
+// while another's lines come slowly; but each piece reads the weight again, so long prompts have longer ones. Slices of
+// a piece make units enough for many threads, and share what is unpacked.
 struct Units {
   int64_t T, groups;  // of strips
   int64_t pieces, slices;
@@ -49,7 +51,7 @@ struct Units {
   Units(int64_t T_, int64_t N, int64_t abreast)
       : T(T_),
         groups((strips(N) + abreast - 1) / abreast),
-        pieces(std::max<int64_t>(1, T / kPiece)),
+        pieces(std::max<int64_t>({1, std::min<int64_t>(T / kPiece, 4), T / kLongPiece})),
         slices(((T + pieces - 1) / pieces + kSlice - 1) / kSlice) {}
   int64_t count() const { return pieces * groups * slices; }
 
