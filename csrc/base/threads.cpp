@@ -35,9 +35,9 @@ constexpr int64_t kChunksPerSlice = 4;
 // What a thread fetches of its share in the next job: a part of its L2.
 constexpr size_t kAhead = size_t{256} << 10, kLine = 64, kLinesPerSpin = 4;
 
-// A worker is late when the caller, done with its own part, waits for it longer than half of that and kLate:
-// something else runs on its core, and each of its chunks lasts until it gets the core back. Late twice within kWatch,
-// it rests, and the others do its share; late again as soon as it is back, it rests twice as long.
+// A thread is late when the others, done with their part, wait for it longer than half of that and kLate: something
+// else runs on its core, and each of its chunks lasts until it gets the core back. Late twice within kWatch, a worker
+// rests, and the others do its share; late again as soon as it is back, it rests twice as long.
 constexpr auto kLate = std::chrono::microseconds(500);
 constexpr auto kWatch = std::chrono::milliseconds(50);
 constexpr auto kRest = std::chrono::milliseconds(20), kLongestRest = std::chrono::milliseconds(640);
@@ -62,6 +62,7 @@ struct Pool::State {
     std::atomic<uint64_t> done{0};     // a job, and how many of its chunks
     std::atomic<bool> holding{false};  // a chunk
     std::atomic<bool> resting{false};  // takes no more, until the caller says so
+    std::atomic<Clock::rep> ended{0};  // when it last found nothing left to claim
   };
   struct alignas(kLine) Job {
     std::atomic<uint64_t> word{0};  // its number, and the chunks of each slice
@@ -126,6 +127,7 @@ struct Pool::State {
       }
     }
     own.holding.store(false, std::memory_order_relaxed);
+    own.ended.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
   }
 
   bool is_done(uint64_t word) const {
@@ -162,8 +164,9 @@ struct Pool::State {
     return job.word.load();
   }
 
-  void wait_for_workers(uint64_t word, Clock::time_point began) {
-    const auto own = Clock::now() - began;
+  static bool is_late(Clock::duration waited, Clock::duration part) { return waited > part / 2 + kLate; }
+
+  void wait_for_workers(uint64_t word, Clock::time_point began, Clock::time_point ended) {
     bool late = false;
     for (int spins = 0; !is_done(word); ++spins) {
       if (spins < kSpinsBeforeYield) {
@@ -172,19 +175,32 @@ struct Pool::State {
       }
       std::this_thread::yield();
       const auto now = Clock::now();
-      if (late || now - began < own + own / 2 + kLate) continue;
+      if (late || !is_late(now - ended, ended - began)) continue;
       someone_is_late(now);
       late = true;
     }
   }
 
-  // Whoever holds a chunk is late.
+  // Did the workers of a job that took this long wait for the caller?
+  void look_at_caller(uint64_t word, Clock::time_point began, Clock::time_point ended) {
+    Clock::rep last = 0;
+    for (int thread = 1; thread < threads; ++thread) {
+      const Thread& it = each[static_cast<size_t>(thread)];
+      if (job_of(it.done.load()) == job_of(word)) last = std::max(last, it.ended.load(std::memory_order_relaxed));
+    }
+    const auto others = Clock::time_point(Clock::duration(last)) - began;  // their part
+    if (others > Clock::duration::zero() && is_late(ended - began - others, others)) someone_is_late(ended);
+  }
+
+  // Those who hold a chunk rest; if nobody does, it is the caller who was late: the last worker makes room for it.
   void someone_is_late(Clock::time_point now) {
     if (now - std::exchange(watch_began, now) > kWatch) return;
     rest = now - rest_ends < kWatch ? std::min<Clock::duration>(2 * rest, kLongestRest) : kRest;
     rest_ends = now + rest;
+    const int before = resting;
     for (int thread = 1; thread < threads; ++thread)
       if (each[static_cast<size_t>(thread)].holding.load(std::memory_order_relaxed)) set_resting(thread, true);
+    for (int thread = threads - 1; thread > 0 && resting == before; --thread) set_resting(thread, true);
   }
 
   void set_resting(int thread, bool value) {
@@ -276,7 +292,9 @@ void Pool::parallel_for(int64_t count, int64_t grain, RangeBody body) {
     s->wake.notify_all();
   }
   s->work(word, 0);
-  if (!s->is_done(word)) s->wait_for_workers(word, began);
+  const auto ended = Clock::now();
+  if (!s->is_done(word)) s->wait_for_workers(word, began, ended);
+  else if (ended - began > kLate) s->look_at_caller(word, began, ended);
   if (s->failure) {
     std::exception_ptr failure = std::exchange(s->failure, nullptr);
     std::rethrow_exception(failure);

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
 class Config:
     """The model's numbers, under the names TransformerLens uses; `.gguf` is the file's own metadata."""
 
-    def __init__(self, core: dict[str, Any], metadata: dict[str, Any]) -> None:
+    def __init__(self, core: dict[str, Any], metadata: Mapping[str, Any]) -> None:
         self.arch, self.name = core["arch"], core["name"]
         self.n_layers, self.d_model, self.d_mlp = core["L"], core["D"], core["F"]
         self.n_heads, self.n_key_value_heads, self.d_head = core["H"], core["G"], core["E"]

@@ -17,6 +17,7 @@ from cutaway.config import Config
 from cutaway.errors import ArgumentError, ModelNotLoaded
 from cutaway.graph import Graph, Kernels, kernel_of, taps_of
 from cutaway.hooks import ActiveHooks, Hook, HookFunction, check_fired, made_hooks
+from cutaway.inspect import Metadata
 from cutaway.names import Names
 from cutaway.plan import check_call
 from cutaway.session import Forward, Generation, Session, Step
@@ -55,7 +56,7 @@ class Model:
 
     @cached_property
     def cfg(self) -> Config:
-        return Config(self._live().config, self.file.metadata)
+        return Config(self._live().config, Metadata(self.file))
 
     @cached_property
     def graph(self) -> Graph:
