@@ -58,6 +58,8 @@ struct Format {
   void (*unpack_row)(const void* row, float* out, int64_t n);
   // One stored block to Codes; null for plain floats.
   void (*unpack_codes)(const void* block, Codes* out);
+  // `count` stored rows of K elements, one after the other, to a strip of the packed layout: see packed.h.
+  void (*pack_strip)(int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip);
 };
 
 std::span<const Format* const> formats();

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
+#include <memory>
 
 #include "formats/unpack.h"
 #include "formats/words.h"
@@ -13,36 +13,7 @@ namespace {
 // How many stored bytes are asked for at a time: long reads, and still in the second cache when they are packed.
 constexpr int64_t kReadBytes = 256 << 10;
 
-// --- the codes of 32 columns of one row: eight words of four codes, each at the row's place in its lines
-
-void put_codes(int bits, uint8_t* block, int64_t lane, const uint8_t* codes) {
-  uint32_t quad[8];
-  std::memcpy(quad, codes, 32);
-  if (bits == 8) {
-    for (int c = 0; c < 8; ++c) put_word(block + c * 64 + lane * 4, quad[c]);
-    return;
-  }
-  int line = 0;
-  if (bits >= 4) {
-    for (; line < 4; ++line)
-      put_word(block + line * 64 + lane * 4, (quad[2 * line] & each_byte(15)) | (quad[2 * line + 1] & each_byte(15))
-                                                                                    << 4);
-    for (uint32_t& q : quad) q = q >> 4 & each_byte(15);
-  }
-  if (bits == 2 || bits == 3 || bits == 6) {
-    for (int h = 0; h < 2; ++h, ++line) {
-      uint32_t word = 0;
-      for (int i = 0; i < 4; ++i) word |= (quad[4 * h + i] & each_byte(3)) << 2 * i;
-      put_word(block + line * 64 + lane * 4, word);
-    }
-    for (uint32_t& q : quad) q = q >> 2 & each_byte(1);
-  }
-  if (bits == 3 || bits == 5) {
-    uint32_t word = 0;
-    for (int c = 0; c < 8; ++c) word |= quad[c] << c;
-    put_word(block + line * 64 + lane * 4, word);
-  }
-}
+// --- one row of a cell
 
 void get_codes(int bits, const uint8_t* block, int64_t lane, uint8_t* codes) {
   uint32_t quad[8] = {};
@@ -61,27 +32,6 @@ void get_codes(int bits, const uint8_t* block, int64_t lane, uint8_t* codes) {
   if (bits == 3 || bits == 5)
     for (int c = 0; c < 8; ++c) quad[c] |= (get_word(block + line * 64 + lane * 4) >> c & each_byte(1)) << shift;
   std::memcpy(codes, quad, 32);
-}
-
-// --- a cell's share of one row; elements [0, cell.columns) of `codes`
-
-void put_cell(const Packing& p, const Cell& at, uint8_t* cell, int64_t lane, const Codes& codes) {
-  for (int b = 0; b < at.columns / 32; ++b)
-    put_codes(p.bits, cell + at.codes + static_cast<size_t>(b) * at.block, lane, codes.code + 32 * b);
-  if (p.scales == Scales::e8m0) {
-    cell[lane] = static_cast<uint8_t>(codes.d);
-    return;
-  }
-  std::memcpy(cell + lane * 2, &codes.d, 2);
-  if (p.minimums) std::memcpy(cell + at.m + lane * 2, &codes.m, 2);
-  if (p.scales == Scales::f16) return;
-  for (int g = 0; g < 256 / p.group; ++g) {
-    const auto scale = static_cast<uint8_t>(codes.scale[g]);
-    const bool shared = p.scales == Scales::nibbles;
-    cell[at.scales + static_cast<size_t>(g * 16 + lane)] =
-        shared ? static_cast<uint8_t>(scale | codes.minimum[g] << 4) : scale;
-    if (p.minimums && !shared) cell[at.minimums + static_cast<size_t>(g * 16 + lane)] = codes.minimum[g];
-  }
 }
 
 void get_cell(const Packing& p, const Cell& at, const uint8_t* cell, int64_t lane, Codes* codes) {
@@ -104,30 +54,6 @@ void get_cell(const Packing& p, const Cell& at, const uint8_t* cell, int64_t lan
   }
 }
 
-// --- strips: up to sixteen stored rows that lie one after the other
-
-void pack_codes(const Format& f, int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip) {
-  const Packing p = f.packing;
-  const Cell at = cell_of(p);
-  const int64_t bytes = row_bytes(f, K);
-  Codes codes;
-  for (int64_t column = 0; column < K; column += at.columns, rows += f.block_bytes, strip += at.bytes)
-    for (int64_t lane = 0; lane < count; ++lane) {
-      f.unpack_codes(rows + lane * bytes, &codes);
-      put_cell(p, at, strip, lane, codes);
-    }
-}
-
-template <typename T>
-void pack_floats(int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip) {
-  constexpr int64_t width = 16;  // columns whose lines stay in the first cache while all lanes are put there
-  for (int64_t from = 0; from < K; from += width)
-    for (int64_t lane = 0; lane < count; ++lane)
-      for (int64_t k = from; k < std::min(K, from + width); ++k)
-        std::memcpy(strip + (k * kStripRows + lane) * int64_t{sizeof(T)}, rows + (lane * K + k) * int64_t{sizeof(T)},
-                    sizeof(T));
-}
-
 }  // namespace
 
 void pack(const Format& f, const Shape& shape, const StoredRows& rows, void* out, Pool& pool) {
@@ -135,18 +61,17 @@ void pack(const Format& f, const Shape& shape, const StoredRows& rows, void* out
   const int64_t stored = row_bytes(f, K), run = std::max<int64_t>(1, kReadBytes / std::max<int64_t>(1, 16 * stored));
   const size_t bytes = strip_bytes(f, K);
   pool.parallel_for(X * each, [&](int64_t begin, int64_t end, int) {
-    std::vector<uint8_t> buffer(static_cast<size_t>(std::min(run, end - begin) * kStripRows * stored));
+    const auto buffer = std::make_unique_for_overwrite<uint8_t[]>(
+        static_cast<size_t>(std::min(run, end - begin) * kStripRows * stored));
     for (int64_t s = begin, next; s < end; s = next) {
       next = std::min({end, s + run, (s / each + 1) * each});  // a run ends with its matrix
       const int64_t first = s % each * kStripRows, count = std::min(N - first, (next - s) * kStripRows);
-      const auto* from = static_cast<const uint8_t*>(rows(s / each * N + first, count, buffer.data()));
+      const auto* from = static_cast<const uint8_t*>(rows(s / each * N + first, count, buffer.get()));
       for (int64_t i = s; i < next; ++i, from += kStripRows * stored) {
         auto* strip = static_cast<uint8_t*>(out) + static_cast<size_t>(i) * bytes;
         const int64_t lanes = std::min(kStripRows, N - i % each * kStripRows);
         if (lanes < kStripRows) std::memset(strip, 0, bytes);
-        if (has_codes(f)) pack_codes(f, K, from, lanes, strip);
-        else if (f.block_bytes == 2) pack_floats<uint16_t>(K, from, lanes, strip);
-        else pack_floats<uint32_t>(K, from, lanes, strip);
+        f.pack_strip(K, from, lanes, strip);
       }
     }
   });

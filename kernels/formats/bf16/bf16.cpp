@@ -1,6 +1,7 @@
 #include "formats/bf16/bf16.h"
 
 #include <cstring>
+#include "formats/pack.h"
 
 namespace cutaway {
 namespace {
@@ -25,6 +26,7 @@ constinit const Format format_bf16{.name = "bf16",
                                    .packing = packing_bf16,
                                    .table = nullptr,
                                    .unpack_row = unpack_row,
-                                   .unpack_codes = nullptr};
+                                   .unpack_codes = nullptr,
+                                   .pack_strip = pack_floats<uint16_t>};
 
 }  // namespace cutaway

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "formats/f16_value.h"
+#include "formats/pack.h"
 
 namespace cutaway {
 namespace {
@@ -26,6 +27,7 @@ constinit const Format format_f16{.name = "f16",
                                   .packing = packing_f16,
                                   .table = nullptr,
                                   .unpack_row = unpack_row,
-                                  .unpack_codes = nullptr};
+                                  .unpack_codes = nullptr,
+                                  .pack_strip = pack_floats<uint16_t>};
 
 }  // namespace cutaway

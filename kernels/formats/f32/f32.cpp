@@ -1,6 +1,7 @@
 #include "formats/f32/f32.h"
 
 #include <cstring>
+#include "formats/pack.h"
 
 namespace cutaway {
 namespace {
@@ -19,6 +20,7 @@ constinit const Format format_f32{.name = "f32",
                                   .packing = packing_f32,
                                   .table = nullptr,
                                   .unpack_row = unpack_row,
-                                  .unpack_codes = nullptr};
+                                  .unpack_codes = nullptr,
+                                  .pack_strip = pack_floats<uint32_t>};
 
 }  // namespace cutaway

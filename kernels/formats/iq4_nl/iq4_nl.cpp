@@ -1,6 +1,7 @@
 #include "formats/iq4_nl/iq4_nl.h"
 
 #include "formats/iq4_table.h"
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
@@ -25,6 +26,7 @@ constinit const Format format_iq4_nl{.name = "iq4_nl",
                                      .packing = packing_iq4_nl,
                                      .table = iq4_table,
                                      .unpack_row = unpack_row_of_codes<format_iq4_nl>,
-                                     .unpack_codes = unpack_codes};
+                                     .unpack_codes = unpack_codes,
+                                     .pack_strip = pack_codes<format_iq4_nl>};
 
 }  // namespace cutaway

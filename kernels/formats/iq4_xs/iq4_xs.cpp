@@ -1,6 +1,7 @@
 #include "formats/iq4_xs/iq4_xs.h"
 
 #include "formats/iq4_table.h"
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
@@ -29,6 +30,7 @@ constinit const Format format_iq4_xs{.name = "iq4_xs",
                                      .packing = packing_iq4_xs,
                                      .table = iq4_table,
                                      .unpack_row = unpack_row_of_codes<format_iq4_xs>,
-                                     .unpack_codes = unpack_codes};
+                                     .unpack_codes = unpack_codes,
+                                     .pack_strip = pack_codes<format_iq4_xs>};
 
 }  // namespace cutaway

@@ -1,5 +1,6 @@
 #include "formats/mxfp4/mxfp4.h"
 
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
@@ -26,6 +27,7 @@ constinit const Format format_mxfp4{.name = "mxfp4",
                                     .packing = packing_mxfp4,
                                     .table = e2m1_doubled,
                                     .unpack_row = unpack_row_of_codes<format_mxfp4>,
-                                    .unpack_codes = unpack_codes};
+                                    .unpack_codes = unpack_codes,
+                                    .pack_strip = pack_codes<format_mxfp4>};
 
 }  // namespace cutaway

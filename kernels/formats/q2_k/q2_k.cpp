@@ -1,5 +1,6 @@
 #include "formats/q2_k/q2_k.h"
 
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
@@ -27,6 +28,7 @@ constinit const Format format_q2_k{.name = "q2_k",
                                    .packing = packing_q2_k,
                                    .table = nullptr,
                                    .unpack_row = unpack_row_of_codes<format_q2_k>,
-                                   .unpack_codes = unpack_codes};
+                                   .unpack_codes = unpack_codes,
+                                   .pack_strip = pack_codes<format_q2_k>};
 
 }  // namespace cutaway

@@ -1,5 +1,6 @@
 #include "formats/q3_k/q3_k.h"
 
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
@@ -30,6 +31,7 @@ constinit const Format format_q3_k{.name = "q3_k",
                                    .packing = packing_q3_k,
                                    .table = nullptr,
                                    .unpack_row = unpack_row_of_codes<format_q3_k>,
-                                   .unpack_codes = unpack_codes};
+                                   .unpack_codes = unpack_codes,
+                                   .pack_strip = pack_codes<format_q3_k>};
 
 }  // namespace cutaway

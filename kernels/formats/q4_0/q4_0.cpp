@@ -1,5 +1,6 @@
 #include "formats/q4_0/q4_0.h"
 
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
@@ -24,6 +25,7 @@ constinit const Format format_q4_0{.name = "q4_0",
                                    .packing = packing_q4_0,
                                    .table = nullptr,
                                    .unpack_row = unpack_row_of_codes<format_q4_0>,
-                                   .unpack_codes = unpack_codes};
+                                   .unpack_codes = unpack_codes,
+                                   .pack_strip = pack_codes<format_q4_0>};
 
 }  // namespace cutaway

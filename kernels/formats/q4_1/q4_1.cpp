@@ -1,5 +1,6 @@
 #include "formats/q4_1/q4_1.h"
 
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
@@ -25,6 +26,7 @@ constinit const Format format_q4_1{.name = "q4_1",
                                    .packing = packing_q4_1,
                                    .table = nullptr,
                                    .unpack_row = unpack_row_of_codes<format_q4_1>,
-                                   .unpack_codes = unpack_codes};
+                                   .unpack_codes = unpack_codes,
+                                   .pack_strip = pack_codes<format_q4_1>};
 
 }  // namespace cutaway

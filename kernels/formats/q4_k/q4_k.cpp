@@ -1,6 +1,7 @@
 #include "formats/q4_k/q4_k.h"
 
 #include "formats/k_scales.h"
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
@@ -26,6 +27,7 @@ constinit const Format format_q4_k{.name = "q4_k",
                                    .packing = packing_q4_k,
                                    .table = nullptr,
                                    .unpack_row = unpack_row_of_codes<format_q4_k>,
-                                   .unpack_codes = unpack_codes};
+                                   .unpack_codes = unpack_codes,
+                                   .pack_strip = pack_codes<format_q4_k>};
 
 }  // namespace cutaway

@@ -1,18 +1,18 @@
 #include "formats/q5_0/q5_0.h"
 
+#include "formats/pack.h"
 #include "formats/unpack.h"
 #include "formats/words.h"
 
 namespace cutaway {
 namespace {
 
-void unpack_codes(const void* block, Codes* out) {
-  const auto b = *static_cast<const BlockQ5_0*>(block);
-  uint8_t top[32];
-  for (int j = 0; j < 32; j += 4) put_word(top + j, bits_to_bytes(b.qh >> j & 15));
-  for (int j = 0; j < 16; ++j) {
-    out->code[j] = static_cast<uint8_t>((b.qs[j] & 15) | top[j] << 4);
-    out->code[j + 16] = static_cast<uint8_t>(b.qs[j] >> 4 | top[j + 16] << 4);
+inline void unpack_codes(const void* block, Codes* out) {
+  const auto& b = *static_cast<const BlockQ5_0*>(block);
+  for (int j = 0; j < 16; j += 8) {
+    const uint64_t q = get_long(b.qs + j), low = each_byte_of_long(15);
+    put_long(out->code + j, (q & low) | bits_to_bytes(b.qh >> j & 255) << 4);
+    put_long(out->code + j + 16, (q >> 4 & low) | bits_to_bytes(b.qh >> (j + 16) & 255) << 4);
   }
   out->d = b.d;
 }
@@ -27,6 +27,7 @@ constinit const Format format_q5_0{.name = "q5_0",
                                    .packing = packing_q5_0,
                                    .table = nullptr,
                                    .unpack_row = unpack_row_of_codes<format_q5_0>,
-                                   .unpack_codes = unpack_codes};
+                                   .unpack_codes = unpack_codes,
+                                   .pack_strip = pack_codes<format_q5_0>};
 
 }  // namespace cutaway

@@ -1,6 +1,7 @@
 #include "formats/q5_k/q5_k.h"
 
 #include "formats/k_scales.h"
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
@@ -26,6 +27,7 @@ constinit const Format format_q5_k{.name = "q5_k",
                                    .packing = packing_q5_k,
                                    .table = nullptr,
                                    .unpack_row = unpack_row_of_codes<format_q5_k>,
-                                   .unpack_codes = unpack_codes};
+                                   .unpack_codes = unpack_codes,
+                                   .pack_strip = pack_codes<format_q5_k>};
 
 }  // namespace cutaway

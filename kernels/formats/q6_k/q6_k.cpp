@@ -1,5 +1,6 @@
 #include "formats/q6_k/q6_k.h"
 
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
@@ -31,6 +32,7 @@ constinit const Format format_q6_k{.name = "q6_k",
                                    .packing = packing_q6_k,
                                    .table = nullptr,
                                    .unpack_row = unpack_row_of_codes<format_q6_k>,
-                                   .unpack_codes = unpack_codes};
+                                   .unpack_codes = unpack_codes,
+                                   .pack_strip = pack_codes<format_q6_k>};
 
 }  // namespace cutaway

@@ -1,5 +1,6 @@
 #include "formats/q8_0/q8_0.h"
 
+#include "formats/pack.h"
 #include "formats/unpack.h"
 
 namespace cutaway {
@@ -21,6 +22,7 @@ constinit const Format format_q8_0{.name = "q8_0",
                                    .packing = packing_q8_0,
                                    .table = nullptr,
                                    .unpack_row = unpack_row_of_codes<format_q8_0>,
-                                   .unpack_codes = unpack_codes};
+                                   .unpack_codes = unpack_codes,
+                                   .pack_strip = pack_codes<format_q8_0>};
 
 }  // namespace cutaway
