@@ -267,16 +267,19 @@ def test_probe_on_captured_inputs(model):
 
 
 @pytest.mark.parametrize(
-    "fault, seen", [("two threads", "[3, 577], 2 threads"), ("tail", "[3, 577]"), ("guard", "[1, 64]")]
+    "fault, seen",
+    [("two threads", "[3, 577], 2 threads"), ("tail", "[3, 577]"), ("many", "[97, 32]"), ("guard", "[1, 64]")],
 )
-def test_probe_tries_threads_and_tails_and_reads_the_guards(fault, seen, monkeypatch):
+def test_probe_tries_threads_and_tails_and_many_tokens_and_reads_the_guards(fault, seen, monkeypatch):
     run_op = ct.ops._core.run_op
 
     def faulty(op, reads, weights, attributes, target, threads, guard):
         out = run_op(op, reads, weights, attributes, target, threads, guard)
         if fault == "guard":
             raise ct.errors.InternalError("gelu/scalar left element 3 of its output unwritten")
-        if out.shape[-1] % 16 and (threads == 2 or fault == "tail"):
+        if fault == "many":
+            out[48:] *= np.float32(1.01)
+        elif out.shape[-1] % 16 and (threads == 2 or fault == "tail"):
             out[-1, -1] *= np.float32(1.01)
         return out
 

@@ -118,9 +118,7 @@ def judges(file: Path, judge: str) -> list[list[str]]:
     shared = folder.name in ("kernels", "formats")
     if judge == "compare":
         models = ["tiny:llama", "tiny:gpt2", *(f"tests/data/tiny/llama-k/llama-k-{q}.gguf" for q in ("Q4_K", "Q8_0"))]
-        return [
-            [python, "-m", "cutaway.cli", "compare", m, "numpy", "-p", "And the LORD said unto Moses"] for m in models
-        ]
+        return [[python, "-m", "cutaway", "compare", m, "numpy", "-p", "And the LORD said unto Moses"] for m in models]
     if judge == "probe":
         if formats or folder.name == "formats":
             named = (
@@ -132,7 +130,7 @@ def judges(file: Path, judge: str) -> list[list[str]]:
                 if shared
                 else [folder.name]
             )
-        return [[python, "-m", "cutaway.cli", "probe", *name.split()] for name in named]
+        return [[python, "-m", "cutaway", "probe", *name.split()] for name in named]
     pytest = [
         python,
         "-m",

@@ -65,6 +65,26 @@ def test_same_bits_as_matmul_with_each_expert(name):
                 np.testing.assert_array_equal(y[t, a], alone[t])
 
 
+@pytest.mark.parametrize("own_rows", [False, True])
+@pytest.mark.parametrize("name", ["f16", "q4_1", "q6_k", "mxfp4"])
+def test_experts_of_no_rows_one_and_many(name, own_rows):
+    """What one expert's rows give does not depend on how many there are, nor on who chose the others."""
+    w, bias = weight(name, 6, 40, 256), np.linspace(-3, 3, 240, dtype=np.float32).reshape(6, 40)
+    rows = np.repeat([1, 2, 3, 4, 5], [1, 12, 13, 25, 49])  # none chooses expert 0
+    indices = np.random.default_rng(3).permutation(rows).reshape(50, 2).astype(np.int32)
+    x, _ = inputs(50, 2, 6, 256, own_rows)
+    for given in [x, quantize_q8.reference(x)] if name in CODED else [x]:
+        each = given.reshape(50, 2 if own_rows else 1, -1)
+        expected = np.empty((50, 2, 40), np.float32)
+        for t, a in np.ndindex(50, 2):
+            e = indices[t, a]
+            expected[t, a] = ops.matmul(each[t, a * own_rows][None], ops.Stored(name, w.raw[e]), bias[e])[0]
+        for target in _core.targets():
+            for threads in (1, 2, 3):
+                y = _core.run_op("experts_matmul", [given, indices], [w.packed, bias], {}, target, threads, guard=True)
+                assert y.tobytes() == expected.tobytes(), (target, threads)
+
+
 def test_refusals():
     w = weight("f32", 3, 4, 8)
     x, indices = inputs(2, 2, 3, 8, False)

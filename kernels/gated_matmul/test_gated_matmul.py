@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cutaway import errors, ops
+from cutaway import _core, errors, ops
 from cutaway.kernels.formats import format as formats
 from cutaway.kernels.quantize_q8 import quantize_q8
 from cutaway.testing import Case, check_kernel
@@ -37,6 +37,25 @@ def test_same_bits_as_the_chain(name):
             chain = ops.silu_mul(ops.matmul(inputs, gate), ops.matmul(inputs, up))
             assert fused.tobytes() == chain.tobytes()
         check_kernel("gated_matmul", [Case(f"{name} q8 T={T}", (quantize_q8.reference(x),), (gate, up))])
+
+
+@pytest.mark.parametrize(
+    "names", [("q4_0", "q6_k"), ("q6_k", "q8_0"), ("q5_k", "q5_k"), ("f16", "q4_1"), ("f32", "f16")]
+)
+def test_gate_and_up_of_any_two_formats(names):
+    """Each is opened, unpacked and multiplied as its own format asks, for one tile of tokens and for many."""
+    (gate, _), (_, up) = (weights(name, 35, 256) for name in names)
+    coded = all(formats.module(name).BLOCK > 1 for name in names)
+    for T in (1, 3, 13, 50, 97):
+        x = activations(T, 256)
+        for inputs in (x, quantize_q8.reference(x)) if coded else (x,):
+            chain = ops.silu_mul(ops.matmul(inputs, gate), ops.matmul(inputs, up))
+            for target in _core.targets():
+                for threads in (1, 2, 3):
+                    y = _core.run_op(
+                        "gated_matmul", [inputs], [gate.packed, up.packed], {}, target, threads, guard=True
+                    )
+                    assert y.tobytes() == chain.tobytes(), (target, T, threads)
 
 
 def test_gates_where_the_exponential_overflows():

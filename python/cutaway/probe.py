@@ -16,7 +16,8 @@ from cutaway.reference.weights import FileWeights
 from cutaway.report import Report
 from cutaway.testing import expectation
 
-SHAPES = [(1, 64), (1, 576), (3, 577), (7, 1536), (17, 96), (2, 31)]  # T and width: whole vectors and tails
+# T and width: whole vectors and tails; more tokens than are multiplied in one go, or unpacked for, or one piece takes
+SHAPES = [(1, 64), (1, 576), (3, 577), (7, 1536), (17, 96), (2, 31), (97, 32)]
 
 
 def _values(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -53,7 +54,10 @@ def make_inputs(
         return [x, np.argsort(rng.random((T, 5)))[:, :3].astype(np.int32)], [stack, *bias], {}
     if op in ("matmul", "gated_matmul"):
         N = width + 5  # the last strip of 16 rows is a part of one
-        w: list[Any] = [_weight(rng, fmt, N, width) for _ in range(2 if op == "gated_matmul" else 1)]
+        w: list[Any] = [_weight(rng, fmt, N, width)]
+        if op == "gated_matmul":  # where T is odd, of two formats
+            other = ("q8_0" if formats.module(fmt).BLOCK > 1 else "f32") if optional else fmt
+            w.append(_weight(rng, other, N, w[0].K))
         bias = [rng.standard_normal(N).astype(np.float32)] if op == "matmul" and optional else []
         return [_values(rng, T, w[0].K)], w + bias, {}
     if op == "embed":
