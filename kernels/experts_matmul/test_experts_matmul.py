@@ -69,20 +69,23 @@ def test_same_bits_as_matmul_with_each_expert(name):
 @pytest.mark.parametrize("name", ["f16", "q4_1", "q6_k", "mxfp4"])
 def test_experts_of_no_rows_one_and_many(name, own_rows):
     """What one expert's rows give does not depend on how many there are, nor on who chose the others."""
-    w, bias = weight(name, 6, 40, 256), np.linspace(-3, 3, 240, dtype=np.float32).reshape(6, 40)
-    rows = np.repeat([1, 2, 3, 4, 5], [1, 12, 13, 25, 49])  # none chooses expert 0
-    indices = np.random.default_rng(3).permutation(rows).reshape(50, 2).astype(np.int32)
-    x, _ = inputs(50, 2, 6, 256, own_rows)
-    for given in [x, quantize_q8.reference(x)] if name in CODED else [x]:
-        each = given.reshape(50, 2 if own_rows else 1, -1)
-        expected = np.empty((50, 2, 40), np.float32)
-        for t, a in np.ndindex(50, 2):
-            e = indices[t, a]
-            expected[t, a] = ops.matmul(each[t, a * own_rows][None], ops.Stored(name, w.raw[e]), bias[e])[0]
-        for target in _core.targets():
-            for threads in (1, 2, 3):
-                y = _core.run_op("experts_matmul", [given, indices], [w.packed, bias], {}, target, threads, guard=True)
-                assert y.tobytes() == expected.tobytes(), (target, threads)
+    N = 289  # more than K
+    w, bias = weight(name, 6, N, 256), np.linspace(-3, 3, 6 * N, dtype=np.float32).reshape(6, N)
+    some = np.repeat([1, 2, 3, 4, 5], [1, 12, 13, 25, 49])  # none chooses expert 0
+    for rows in (some, np.full(14, 4)):
+        indices = np.random.default_rng(3).permutation(rows).reshape(-1, 2).astype(np.int32)
+        T = len(indices)
+        x, _ = inputs(T, 2, 6, 256, own_rows)
+        for given in [x, quantize_q8.reference(x)] if name in CODED else [x]:
+            each = given.reshape(T, 2 if own_rows else 1, -1)
+            expected = np.empty((T, 2, N), np.float32)
+            for e in set(rows):
+                t, a = (indices == e).nonzero()
+                expected[t, a] = ops.matmul(each[t, a * own_rows], ops.Stored(name, w.raw[e]), bias[e])
+            for target in _core.targets():
+                for threads in (1, 2, 3):
+                    y = _core.run_op("experts_matmul", [given, indices], [w.packed, bias], {}, target, threads, True)
+                    assert y.tobytes() == expected.tobytes(), (target, threads)
 
 
 def test_refusals():

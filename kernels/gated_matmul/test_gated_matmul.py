@@ -44,7 +44,7 @@ def test_same_bits_as_the_chain(name):
 )
 def test_gate_and_up_of_any_two_formats(names):
     """Each is opened, unpacked and multiplied as its own format asks, for one tile of tokens and for many."""
-    (gate, _), (_, up) = (weights(name, 35, 256) for name in names)
+    (gate, _), (_, up) = (weights(name, 275, 256) for name in names)  # more rows than columns
     coded = all(formats.module(name).BLOCK > 1 for name in names)
     for T in (1, 3, 13, 50, 97):
         x = activations(T, 256)
