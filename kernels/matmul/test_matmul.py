@@ -59,11 +59,11 @@ def test_one_token_or_many_same_bits_on_every_target(name):
 @pytest.mark.parametrize("name", ["f32", "bf16", "q4_1", "q5_0", "q6_k"])  # as stored, unpacked, of codes in planes
 def test_many_tokens_on_any_number_of_threads_same_bits(name):
     """Tokens are cut into pieces of 48 and more and slices of 24, strips into pairs: a thread begins anywhere."""
-    w, x = weight(name, 83, 256), activations(146, 256)
+    w, x = weight(name, 83, 256), activations(287, 256)
     for rows in [x, quantize_q8.reference(x)] if name in CODED else [x]:
         alone = np.concatenate([ops.matmul(rows[t : t + 1], w) for t in range(len(rows))])
         for target in _core.targets():
-            for T in (24, 25, 47, 49, 73, 95, 96, 97, 145, 146):
+            for T in (24, 25, 47, 49, 73, 95, 96, 97, 145, 146, 287):
                 for threads in (1, 2, 3, 5):
                     y = _core.run_op("matmul", [rows[:T]], [w.packed], {}, target, threads, guard=True)
                     assert y.tobytes() == alone[:T].tobytes(), (target, T, threads)
