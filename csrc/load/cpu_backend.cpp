@@ -34,7 +34,14 @@ class CpuBackend : public Backend {
   void copy(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
 
   void copy_as_f16(void* to, const float* from, int64_t count) override {
-    to_f16_(from, static_cast<uint16_t*>(to), count);
+    constexpr int64_t kPiece = 4096;
+    auto* rows = static_cast<uint16_t*>(to);
+    if (count < 4 * kPiece) return to_f16_(from, rows, count);
+    std::lock_guard lock(mutex_);
+    pool_.parallel_for((count + kPiece - 1) / kPiece, [&](int64_t begin, int64_t end, int) {
+      const int64_t first = begin * kPiece, last = std::min(count, end * kPiece);
+      to_f16_(from + first, rows + first, last - first);
+    });
   }
 
   size_t weight_bytes(const Format& format, const Shape& shape) const override { return packed_bytes(format, shape); }
