@@ -53,6 +53,13 @@ def test_rounded_activations(name, own_rows):
         assert len(bits) == 1, f"{name}: targets differ in their bits"
 
 
+@pytest.mark.parametrize("name", ["mxfp4", "q4_k", "f32"])
+def test_packed_rows_are_the_stored_values(name):  # counted through, expert by expert
+    w = weight(name, 3, 19, 256)
+    for n, row in enumerate(w.values.reshape(-1, 256)):
+        assert w.packed.row(n).tobytes() == row.tobytes(), n
+
+
 @pytest.mark.parametrize("name", ["mxfp4", "q8_0", "f16"])
 def test_same_bits_as_matmul_with_each_expert(name):
     w = weight(name, 4, 40, 256)

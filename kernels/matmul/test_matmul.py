@@ -72,11 +72,11 @@ def test_many_tokens_on_any_number_of_threads_same_bits(name):
 @pytest.mark.parametrize("name", CODED)
 @pytest.mark.parametrize("target", _core.targets())
 def test_largest_codes_and_activations(name, target):
-    """Sums of products in 16 bits, where a target has them, must not overflow: every byte of the weight is 0xff or 0,
-    activations are +-127."""
+    """Sums of products in 16 bits, where a target has them, must not overflow: every byte of the weight is 0xff, 0, or
+    127 and -128, the largest that q8_0 may hold; activations are +-127."""
     f = formats.module(name)
-    raw = np.full((16, 512 // f.BLOCK * f.BLOCK_BYTES), 0xFF, np.uint8)
-    raw[8:] = 0
+    raw = np.full((32, 512 // f.BLOCK * f.BLOCK_BYTES), 0xFF, np.uint8)
+    raw[8:16], raw[16:24], raw[24:] = 0, 0x7F, 0x80
     x = np.full((2, 512), 127, np.float32)
     x[1] *= -1
     for w in (ops.Stored(name, _with_scale_one(name, raw)), ops.Stored(name, _with_scale_one(name, ~raw))):

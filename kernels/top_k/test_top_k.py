@@ -22,10 +22,11 @@ def test_every_kernel():
 
 
 def test_descending_and_of_equals_the_first():
-    x = np.float32([[1, 3, np.nan, 3, 2], [np.nan] * 5])
-    got = ops.top_k(x, 4)
-    assert got.dtype == np.int32
-    np.testing.assert_array_equal(got, [[1, 3, 4, 0], [0, 1, 2, 3]])
+    x = np.float32([[1, 3, np.nan, 3, 2], [np.nan] * 5, [np.nan, 1, 3, np.nan, 2]])
+    for threads in (1, 3):
+        got = ops.top_k(x, 4, threads=threads)
+        assert got.dtype == np.int32
+        np.testing.assert_array_equal(got, [[1, 3, 4, 0], [0, 1, 2, 3], [2, 4, 1, 0]])
 
 
 @pytest.mark.parametrize("k", [0, 6, -1])
