@@ -54,6 +54,11 @@ def cases():
     yield Case("more queries than CUDA has rows of scratch", inputs(150, 160, 9, 3, 33), (), {"scale": 0.2})
 
 
+def test_more_positions_than_scores_of_a_tile_are_kept_for():  # eight heads of one token have 1.1 million scores
+    q, keys, values = inputs(2, 140_000, 8, 1, 2)
+    check_kernel("attention", [Case("long", (q, keys, values), (), {"scale": 0.7})])
+
+
 def test_every_kernel():
     check_kernel("attention", cases())
 
