@@ -33,7 +33,8 @@ struct Call {
   std::span<const Tensor> weights;  // likewise
   Tensor out;
   const Attributes* attributes = nullptr;
-  bool host = true;  // whether the tensors lie in memory that bind can read: only then it looks at ids and positions
+  bool host = true;     // whether the tensors lie in memory that bind can read: only then it looks at ids and positions
+  bool behind = false;  // runs together with the call before it, on each thread's share of what that one computes
   bool guarded = false;  // tests: scratch begins as NaN, and no byte behind it may change
 
   double number(std::string_view name, double fallback) const {

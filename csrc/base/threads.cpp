@@ -30,7 +30,7 @@ constexpr auto kSpin = std::chrono::microseconds(500);
 constexpr int kPausesPerLook = 64;  // between looks at the clock
 
 // Enough to even out threads of unequal speed, few enough that claiming costs nothing.
-constexpr int64_t kChunksPerSlice = 4;
+constexpr int64_t kChunksPerSlice = 8;
 
 // What a thread fetches of its share in the next job: a part of its L2.
 constexpr size_t kAhead = size_t{256} << 10, kLine = 64, kLinesPerSpin = 4;

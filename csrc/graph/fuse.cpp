@@ -72,7 +72,9 @@ struct Fuser {
     if (plan.places.count(tap)) return tap;
     const int64_t blocks = plan.places.at(plan.owner(read)).floats / 32;
     plan.places[tap] = {.shape = {kTokens, blocks, 12}, .floats = blocks * 12, .q8 = true};
-    plan.steps.push_back({find_op("quantize_q8"), tap, {}, {read}, {}, {}});
+    const Step& before = plan.steps.back();
+    const bool behind = before.writes == read && before.op == find_op("gated_matmul");
+    plan.steps.push_back({find_op("quantize_q8"), tap, {}, {read}, {}, {}, behind});
     return tap;
   }
 
@@ -113,7 +115,8 @@ struct Fuser {
   void lay_out() {
     std::unordered_map<std::string, size_t> last;
     for (size_t i = 0; i < plan.steps.size(); ++i) {
-      for (const std::string& read : plan.steps[i].reads) last[plan.owner(read)] = i;
+      const bool both = i + 1 < plan.steps.size() && plan.steps[i + 1].behind;  // then the next one writes meanwhile
+      for (const std::string& read : plan.steps[i].reads) last[plan.owner(read)] = both ? i + 1 : i;
       // A hidden stage that is computed beside reads what its own stage reads.
       if (plan.steps[i].covers.size() > 1)
         for (int c : plan.steps[i].covers)

@@ -22,6 +22,7 @@ struct Step {
   std::vector<std::string> reads;  // stages, taps, "tokens", "positions"
   std::vector<WeightRef> weights;
   Attributes attributes;
+  bool behind = false;  // may run together with the step before it, whose result it reads
 };
 
 // Where one tensor lives, in floats per token; tensors with an S axis live outside the arena.

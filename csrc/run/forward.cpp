@@ -147,7 +147,8 @@ void Forward::make_ready(const Instruction& use, bool beside, size_t step, Backe
                       .reads = {reads, use.reads.size()},
                       .weights = use.weights,
                       .out = y,
-                      .attributes = use.attributes},
+                      .attributes = use.attributes,
+                      .behind = program.steps[step].step->behind},
                      out);
 }
 
@@ -237,8 +238,10 @@ size_t Forward::run_steps(size_t index) {
     return 1;
   }
   constexpr size_t kMost = 4;
-  // What is recorded has its own time.
-  const size_t count = recording ? 1 : std::min(kMost, static_cast<size_t>(first.together));
+  const bool behind = first.together > 1 && program.steps[index + 1].step->behind;
+  // What is recorded has its own time, and a hook may change what the step behind reads.
+  const bool alone = recording || (behind && wanted.touched[static_cast<size_t>(first.writes)]);
+  const size_t count = alone ? 1 : std::min(kMost, static_cast<size_t>(first.together));
   Backend::Ready fresh[kMost];
   const Backend::Ready* calls[kMost];
   for (size_t i = 0; i < count; ++i) {

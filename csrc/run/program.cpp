@@ -93,7 +93,8 @@ Program::Program(const Graph& graph, Plan made, const Backend& backend,
         break;
       }
   }
-  for (size_t i = 0; i < steps.size(); ++i) steps[i].together = products_together(graph, *this, i);
+  for (size_t i = 0; i < steps.size(); ++i)
+    steps[i].together = i + 1 < steps.size() && steps[i + 1].step->behind ? 2 : products_together(graph, *this, i);
 }
 
 int Program::find(const std::string& name) const {

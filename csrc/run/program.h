@@ -45,8 +45,8 @@ struct ProgramStep : Instruction {
   const Step* step;
   std::vector<Instruction> chain{};  // one for each stage it covers, where those are several
   bool same = false;                 // a copy that costs nothing
-  int together = 1;                  // this step and the next ones, products of one input that run as one
-  Backend::Memory ahead{};           // the weights of the next product, for threads that wait
+  int together = 1;  // this step and the next ones, that run as one: products of one input, or what is behind a product
+  Backend::Memory ahead{};  // the weights of the next product, for threads that wait
 };
 
 struct Program {

@@ -18,8 +18,12 @@ struct GatedMatmul {
 
   static Shape shape(const Call& call);
   static GatedMatmul bind(const Call& call);
-  int64_t units() const { return Units(gate.T, gate.N, 1).count(); }  // a strip of each
-  size_t scratch_bytes() const { return gate.scratch_bytes() + up.scratch_bytes(); }
+  // kStrips strips of each, 32 columns: whole blocks of quantize_q8, which may run behind.
+  int64_t units() const { return Units(gate.T, gate.N, kStrips).count(); }
+  static size_t opened_bytes(const Matmul& half) {
+    return kStrips * unpacked_bytes(*half.format, half.K, half.T, half.blocks);
+  }
+  size_t scratch_bytes() const { return opened_bytes(gate) + opened_bytes(up); }
 };
 
 CUTAWAY_DECLARE(void gated_matmul(const GatedMatmul& a, int64_t begin, int64_t end, std::byte* scratch))

@@ -11,19 +11,15 @@
 // The order is the same for every target, every T and every split: prefill and decode give the same bits.
 #pragma once
 
-#include <algorithm>
 #include "formats/packed.h"
-
+#include "matmul/units.h"
 #include "op.h"
 #include "quantize_q8/quantize_q8.h"
 
 namespace cutaway {
 
-constexpr int kTile = 12;            // tokens that are multiplied in one call
-constexpr int kStrips = 2;           // strips that are multiplied together with several tokens
-constexpr int64_t kPiece = 48;       // tokens of a piece at least
-constexpr int64_t kLongPiece = 128;  // of each, where there are more than four
-constexpr int64_t kSlice = 24;       // tokens of a slice, in whole tiles
+constexpr int kTile = 12;   // tokens that are multiplied in one call
+constexpr int kStrips = 2;  // strips that are multiplied together with several tokens
 
 // Whether codes are put together from two planes, which is better done once for several tiles.
 static constexpr bool has_planes(const Packing& p) { return p.bits == 3 || p.bits == 5 || p.bits == 6; }
@@ -39,36 +35,6 @@ static inline size_t unpacked_bytes(const Format& f, int64_t K, int64_t T, bool 
   const int lines = 32 / f.packing.group * (f.packing.minimums ? 2 : 1);
   return static_cast<size_t>(K / 32) * static_cast<size_t>(512 + 64 * lines);
 }
-
-// How a product [T, N] is cut into units: some strips times a slice of the tokens. First come pieces of the tokens,
-// each with all strips: with as many pieces as threads, a thread reads what it has itself written in the stage before,
-// while another's lines come slowly; but each piece reads the weight again, so long prompts have longer ones. Slices of
-// a piece make units enough for many threads, and share what is unpacked.
-struct Units {
-  int64_t T, groups;  // of strips
-  int64_t pieces, slices;
-
-  Units(int64_t T_, int64_t N, int64_t abreast)
-      : T(T_),
-        groups((strips(N) + abreast - 1) / abreast),
-        pieces(std::max<int64_t>({1, std::min<int64_t>(T / kPiece, 4), T / kLongPiece})),
-        slices(((T + pieces - 1) / pieces + kSlice - 1) / kSlice) {}
-  int64_t count() const { return pieces * groups * slices; }
-
-  struct Unit {
-    int64_t piece, group, slice;
-  };
-  Unit at(int64_t i) const { return {i / slices / groups, i / slices % groups, i % slices}; }
-  void next(Unit& u) const {
-    if (++u.slice < slices) return;
-    u.slice = 0;
-    if (++u.group < groups) return;
-    u.group = 0;
-    ++u.piece;
-  }
-  int64_t first_token(const Unit& u) const { return T * u.piece / pieces + u.slice * kSlice; }
-  int64_t last_token(const Unit& u) const { return std::min(T * (u.piece + 1) / pieces, first_token(u) + kSlice); }
-};
 
 // Strips of one unit: for one token they are shared out one by one.
 static inline int64_t strips_together(int64_t T) { return T > 1 ? kStrips : 1; }

@@ -15,7 +15,11 @@ Shape QuantizeQ8::shape(const Call& call) {
 
 QuantizeQ8 QuantizeQ8::bind(const Call& call) {
   const Shape& x = call.reads[0].shape;
-  return {.x = call.reads[0].f32(), .y = static_cast<BlockQ8*>(call.out.data), .T = x[0], .K = x.elements() / x[0]};
+  return {.x = call.reads[0].f32(),
+          .y = static_cast<BlockQ8*>(call.out.data),
+          .T = x[0],
+          .K = x.elements() / x[0],
+          .behind = call.behind};
 }
 
 }  // namespace cutaway

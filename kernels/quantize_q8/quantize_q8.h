@@ -9,6 +9,7 @@
 // whose d would be subnormal (all of it below 1.5e-36) is zero.
 #pragma once
 
+#include "matmul/units.h"
 #include "op.h"
 
 namespace cutaway {
@@ -26,10 +27,13 @@ struct QuantizeQ8 {
   const float* x;  // [T, K]
   BlockQ8* y;      // [T, K / 32]
   int64_t T, K;
+  bool
+      behind;  // runs with the product that gives x: its units are this one's, a block of columns and a slice of tokens
 
   static Shape shape(const Call& call);  // in float32 elements: a block counts as 12
   static QuantizeQ8 bind(const Call& call);
-  int64_t units() const { return T; }
+  Units product_units() const { return {T, K, kBlockColumns / kStripRows}; }
+  int64_t units() const { return behind ? product_units().count() : T; }
   size_t scratch_bytes() const { return 0; }
 };
 

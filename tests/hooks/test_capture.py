@@ -23,7 +23,7 @@ def same(a, b):
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "q4_1", "q4_k", "q6_k"])
 @pytest.mark.parametrize("numerics", ["fast", "exact"])
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, 2, 5])
 def test_logits_are_the_same_bits_with_nothing_one_and_everything_watched(model, name, numerics, threads):
     m = model(name, numerics=numerics, threads=threads)
     one_thread = model(name, numerics=numerics, threads=1)
