@@ -27,8 +27,7 @@ struct QuantizeQ8 {
   const float* x;  // [T, K]
   BlockQ8* y;      // [T, K / 32]
   int64_t T, K;
-  bool
-      behind;  // runs with the product that gives x: its units are this one's, a block of columns and a slice of tokens
+  bool behind;  // runs with the product that gives x, in this one's units: some columns, a slice of tokens
 
   static Shape shape(const Call& call);  // in float32 elements: a block counts as 12
   static QuantizeQ8 bind(const Call& call);
