@@ -115,12 +115,13 @@ struct Fuser {
   void lay_out() {
     std::unordered_map<std::string, size_t> last;
     for (size_t i = 0; i < plan.steps.size(); ++i) {
-      const bool both = i + 1 < plan.steps.size() && plan.steps[i + 1].behind;  // then the next one writes meanwhile
-      for (const std::string& read : plan.steps[i].reads) last[plan.owner(read)] = both ? i + 1 : i;
+      // What runs behind the step writes while the step still reads.
+      const size_t until = i + 1 < plan.steps.size() && plan.steps[i + 1].behind ? i + 1 : i;
+      for (const std::string& read : plan.steps[i].reads) last[plan.owner(read)] = until;
       // A hidden stage that is computed beside reads what its own stage reads.
       if (plan.steps[i].covers.size() > 1)
         for (int c : plan.steps[i].covers)
-          for (const std::string& read : at(static_cast<size_t>(c)).reads) last[plan.owner(read)] = i;
+          for (const std::string& read : at(static_cast<size_t>(c)).reads) last[plan.owner(read)] = until;
       last.try_emplace(plan.owner(plan.steps[i].writes), i);
     }
     last[plan.owner(graph.stages.back().name)] = plan.steps.size();
