@@ -29,8 +29,8 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kSpin = std::chrono::microseconds(500);
 constexpr int kPausesPerLook = 64;  // between looks at the clock
 
-// Enough to even out threads of unequal speed, few enough that claiming costs nothing.
-constexpr int64_t kChunksPerSlice = 8;
+// Enough to even out threads of unequal speed, few enough that claiming costs nothing: of many threads one is slow.
+int64_t chunks_per_slice(int threads) { return threads < 8 ? 4 : 8; }
 
 // What a thread fetches of its share in the next job: a part of its L2.
 constexpr size_t kAhead = size_t{256} << 10, kLine = 64, kLinesPerSpin = 4;
@@ -280,7 +280,7 @@ void Pool::parallel_for(int64_t count, int64_t grain, RangeBody body) {
   const auto began = Clock::now();
   if (s->resting && began > s->rest_ends) s->end_rest(began);
   const int64_t slice = (count + s->threads - 1) / s->threads;
-  const int64_t chunks = std::clamp<int64_t>(slice / grain, 1, kChunksPerSlice);
+  const int64_t chunks = std::clamp<int64_t>(slice / grain, 1, chunks_per_slice(s->threads));
   const uint64_t word = word_of(job_of(s->job.word.load(std::memory_order_relaxed)) + 1, chunks);
   s->job.body = &body;
   s->job.count = count;
