@@ -32,4 +32,13 @@ constexpr uint64_t bits_to_bytes(uint64_t bits) {
   return ((each_byte_of_long(bits) & 0x8040201008040201u) + each_byte_of_long(127)) >> 7 & each_byte_of_long(1);
 }
 
+// 32 codes of 5 bits: low nibbles of qs, then high ones; bit j of qh is the highest of code j.
+inline void codes_of_5_bits(const uint8_t* qs, uint32_t qh, uint8_t* code) {
+  for (int j = 0; j < 16; j += 8) {
+    const uint64_t q = get_long(qs + j), low = each_byte_of_long(15);
+    put_long(code + j, (q & low) | bits_to_bytes(qh >> j & 255) << 4);
+    put_long(code + j + 16, (q >> 4 & low) | bits_to_bytes(qh >> (j + 16) & 255) << 4);
+  }
+}
+
 }  // namespace cutaway

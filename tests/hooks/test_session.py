@@ -18,6 +18,7 @@ from cutaway.errors import (
     UnsupportedOperation,
 )
 from cutaway.gguf import write_gguf
+from cutaway.inspect import Metadata
 
 TEXT = "And the LORD said unto Moses, Go"
 IDS = list(range(40, 60))
@@ -359,3 +360,13 @@ def test_options_of_generate_at_their_edges(model):
     none = m.generate(TEXT, max_new_tokens=0, capture="logits")
     assert none.ids == [] and none.text == "" and none.stop == "length" and len(none.cache) == 0
     assert len(m.generate(TEXT, max_new_tokens=5, seed=None, temperature=1.0).ids) >= 1
+
+
+def test_a_forward_pass_reads_no_vocabulary_into_python(model, monkeypatch):
+    """It took 20 ms and 10 MB of a first token, when `cfg` held all of the file's metadata."""
+    asked = []
+    monkeypatch.setattr(Metadata, "__getitem__", lambda self, key: asked.append(key))
+    m = model("llama")
+    vars(m).pop("cfg", None)  # made again
+    m.run(TEXT)
+    assert isinstance(m.cfg.gguf, Metadata) and asked == []

@@ -9,11 +9,7 @@ namespace {
 
 inline void unpack_codes(const void* block, Codes* out) {
   const auto& b = *static_cast<const BlockQ5_0*>(block);
-  for (int j = 0; j < 16; j += 8) {
-    const uint64_t q = get_long(b.qs + j), low = each_byte_of_long(15);
-    put_long(out->code + j, (q & low) | bits_to_bytes(b.qh >> j & 255) << 4);
-    put_long(out->code + j + 16, (q >> 4 & low) | bits_to_bytes(b.qh >> (j + 16) & 255) << 4);
-  }
+  codes_of_5_bits(b.qs, b.qh, out->code);
   out->d = b.d;
 }
 
