@@ -30,14 +30,15 @@ constexpr auto kSpin = std::chrono::microseconds(500);
 constexpr int kPausesPerLook = 64;  // between looks at the clock
 
 // Enough to even out threads of unequal speed, few enough that claiming costs nothing: of many threads one is slow.
-int64_t chunks_per_slice(int threads) { return threads < 8 ? 4 : 8; }
+int64_t chunks_per_slice(int threads) { return threads < 8 ? 4 : 16; }
 
 // What a thread fetches of its share in the next job: a part of its L2.
 constexpr size_t kAhead = size_t{256} << 10, kLine = 64, kLinesPerSpin = 4;
 
 // A thread is late when the others, done with their part, wait for it longer than half of that and kLate: something
-// else runs on its core, and each of its chunks lasts until it gets the core back. Late twice within kWatch, a worker
-// rests, and the others do its share; late again as soon as it is back, it rests twice as long.
+// else runs on its core, and each of its chunks lasts until it gets the core back. While one of N workers rests, the
+// others lose an N-th of the time by doing its share: so it rests when, late at least twice within kWatch, it has made
+// them wait for longer than that. Late again as soon as it is back, it rests twice as long.
 constexpr auto kLate = std::chrono::microseconds(500);
 constexpr auto kWatch = std::chrono::milliseconds(50);
 constexpr auto kRest = std::chrono::milliseconds(20), kLongestRest = std::chrono::milliseconds(640);
@@ -63,12 +64,19 @@ struct Pool::State {
     std::atomic<bool> holding{false};  // a chunk
     std::atomic<bool> resting{false};  // takes no more, until the caller says so
     std::atomic<Clock::rep> ended{0};  // when it last found nothing left to claim
+
+    // Of the caller alone: since when it watches this thread, how often and how long it has been late since then.
+    Clock::time_point watched;
+    int times = 0;
+    Clock::duration late{};
+    Clock::duration rest = kRest;
+    Clock::time_point rest_ends;
   };
   struct alignas(kLine) Job {
     std::atomic<uint64_t> word{0};  // its number, and the chunks of each slice
     // Read only by who holds a chunk of the job, which cannot end before that chunk is done.
     const RangeBody* body = nullptr;
-    int64_t count = 0;
+    int64_t count = 0, grain = 1;
     std::atomic<const char*> ahead{nullptr};
     std::atomic<size_t> ahead_bytes{0};
   };
@@ -86,11 +94,9 @@ struct Pool::State {
   std::exception_ptr failure;
   std::mutex failure_mutex;
 
-  // Of the caller alone: how many rest, how long, until when; and when a worker was last late or last sent back to
-  // work.
+  // Of the caller alone: how many rest, and when the first of them will have rested.
   int resting = 0;
-  Clock::duration rest = kRest;
-  Clock::time_point rest_ends, watch_began;
+  Clock::time_point next_end;
 
   explicit State(int n)
       : threads(n),
@@ -115,8 +121,10 @@ struct Pool::State {
     for (int i = 0; i < threads; ++i) {
       const int slice = (thread + i) % threads;
       for (int64_t chunk; !own.resting.load(std::memory_order_relaxed) && (chunk = claim(slice, word)) >= 0;) {
-        const int64_t parts = threads * chunk_of(word), part = slice * chunk_of(word) + chunk, count = job.count;
-        const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
+        const int64_t parts = threads * chunk_of(word), part = slice * chunk_of(word) + chunk;
+        const int64_t grains = (job.count + job.grain - 1) / job.grain;
+        const int64_t begin = grains * part / parts * job.grain;
+        const int64_t end = std::min(job.count, grains * (part + 1) / parts * job.grain);
         try {
           if (begin < end) (*job.body)(begin, end, thread);
         } catch (...) {
@@ -167,18 +175,18 @@ struct Pool::State {
   static bool is_late(Clock::duration waited, Clock::duration part) { return waited > part / 2 + kLate; }
 
   void wait_for_workers(uint64_t word, Clock::time_point began, Clock::time_point ended) {
-    bool late = false;
+    std::vector<int> late;  // those who hold a chunk when the wait becomes too long
     for (int spins = 0; !is_done(word); ++spins) {
       if (spins < kSpinsBeforeYield) {
         CUTAWAY_PAUSE();
         continue;
       }
       std::this_thread::yield();
-      const auto now = Clock::now();
-      if (late || !is_late(now - ended, ended - began)) continue;
-      someone_is_late(now);
-      late = true;
+      if (!late.empty() || !is_late(Clock::now() - ended, ended - began)) continue;
+      for (int thread = 1; thread < threads; ++thread)
+        if (each[static_cast<size_t>(thread)].holding.load(std::memory_order_relaxed)) late.push_back(thread);
     }
+    for (int thread : late) was_late(thread, Clock::now() - ended);
   }
 
   // Did the workers of a job that took this long wait for the caller?
@@ -189,29 +197,40 @@ struct Pool::State {
       if (job_of(it.done.load()) == job_of(word)) last = std::max(last, it.ended.load(std::memory_order_relaxed));
     }
     const auto others = Clock::time_point(Clock::duration(last)) - began;  // their part
-    if (others > Clock::duration::zero() && is_late(ended - began - others, others)) someone_is_late(ended);
+    if (others > Clock::duration::zero() && is_late(ended - began - others, others))
+      was_late(0, ended - began - others);
   }
 
-  // Those who hold a chunk rest; if nobody does, it is the caller who was late: the last worker makes room for it.
-  void someone_is_late(Clock::time_point now) {
-    if (now - std::exchange(watch_began, now) > kWatch) return;
-    rest = now - rest_ends < kWatch ? std::min<Clock::duration>(2 * rest, kLongestRest) : kRest;
-    rest_ends = now + rest;
-    const int before = resting;
-    for (int thread = 1; thread < threads; ++thread)
-      if (each[static_cast<size_t>(thread)].holding.load(std::memory_order_relaxed)) set_resting(thread, true);
-    for (int thread = threads - 1; thread > 0 && resting == before; --thread) set_resting(thread, true);
+  void was_late(int thread, Clock::duration waited) {
+    const auto now = Clock::now();
+    Thread& it = each[static_cast<size_t>(thread)];
+    if (now - it.watched > kWatch) it.watched = now, it.times = 0, it.late = {};
+    it.late += waited;
+    if (++it.times < 2 || it.late < kRest / threads) return;
+    // The caller cannot rest: a worker makes room for it.
+    for (int last = threads - 1; thread == 0 && last > 0; --last)
+      if (!each[static_cast<size_t>(last)].resting.load()) thread = last;
+    if (thread > 0) begin_rest(each[static_cast<size_t>(thread)], now);
+    it.times = 0, it.late = {};
   }
 
-  void set_resting(int thread, bool value) {
-    resting += each[static_cast<size_t>(thread)].resting.exchange(value) == value ? 0 : value ? 1 : -1;
+  void begin_rest(Thread& it, Clock::time_point now) {
+    it.rest = now - it.rest_ends < kWatch ? std::min<Clock::duration>(2 * it.rest, kLongestRest) : kRest;
+    it.rest_ends = now + it.rest;
+    if (!resting || it.rest_ends < next_end) next_end = it.rest_ends;
+    resting += !it.resting.exchange(true);
   }
 
-  void end_rest(Clock::time_point now) {
-    watch_began = now;
+  void end_rests(Clock::time_point now) {
+    next_end = Clock::time_point::max();
     {
       std::lock_guard lock(mutex);
-      for (int thread = 1; thread < threads; ++thread) set_resting(thread, false);
+      for (int thread = 1; thread < threads; ++thread) {
+        Thread& it = each[static_cast<size_t>(thread)];
+        if (!it.resting.load(std::memory_order_relaxed)) continue;
+        if (now > it.rest_ends) it.resting.store(false), --resting;
+        else next_end = std::min(next_end, it.rest_ends);
+      }
     }
     wake.notify_all();
   }
@@ -278,12 +297,14 @@ void Pool::parallel_for(int64_t count, int64_t grain, RangeBody body) {
     s->start();
   }
   const auto began = Clock::now();
-  if (s->resting && began > s->rest_ends) s->end_rest(began);
-  const int64_t slice = (count + s->threads - 1) / s->threads;
-  const int64_t chunks = std::clamp<int64_t>(slice / grain, 1, chunks_per_slice(s->threads));
+  if (s->resting && began > s->next_end) s->end_rests(began);
+  if (count < grain * s->threads) grain = 1;
+  const int64_t grains = (count + grain - 1) / grain, slice = (grains + s->threads - 1) / s->threads;
+  const int64_t chunks = std::clamp<int64_t>(slice, 1, chunks_per_slice(s->threads));
   const uint64_t word = word_of(job_of(s->job.word.load(std::memory_order_relaxed)) + 1, chunks);
   s->job.body = &body;
   s->job.count = count;
+  s->job.grain = grain;
   s->job.word.store(word);
   // Either the store above is seen by a worker about to sleep, or its count is seen here: both are sequentially
   // consistent. The lock is for one that has counted itself and does not wait yet.
