@@ -1,4 +1,5 @@
 """Every row of README's table of speeds: ours and its peer taking turns on one file, medians, the first run dropped.
+The ratio is the median over the turns, as what the machine gives may change between two of them.
 
     python benchmarks/report.py [--only WORDS] [--runs 5] [--shapes DIR] [--gemma FILE]
                                 [--peer PYTHON] [--peer-avx2 PYTHON] [--transformer-lens PYTHON]
@@ -28,7 +29,7 @@ import numpy as np
 from cutaway import _core
 from cutaway.loading import find
 from cutaway.peer import WORKER, Worker
-from cutaway.speed import measure, take_turns
+from cutaway.speed import measure, ratio, take_turns
 
 sys.path.insert(0, str(Path(__file__).parent))
 import shapes
@@ -47,7 +48,7 @@ class Row:
     unit: str
     ours: float
     peer: float
-    ratio: float  # above 1: ours is better
+    ratio: float  # above 1: ours is better; the median over the turns
     asked: str  # what we mean to reach
     share: float  # of the machine's peak; 0: not one that has a peak
     gbs: float  # bytes that the weights and the cache give, 1e9 a second; 0 as well
@@ -77,10 +78,6 @@ def commit() -> str:
         return git("rev-parse", "--short", "HEAD") + "+" * bool(git("status", "--short", "csrc", "kernels", "python"))
     except (OSError, subprocess.CalledProcessError):
         return ct.__version__
-
-
-def spread(*sides: list[float]) -> float:
-    return max(max(runs) / min(runs) for runs in sides)
 
 
 # --- the work ---------------------------------------------------------------------------------------------------------
@@ -125,12 +122,17 @@ class Report:
         self.commit = commit()
         self.machine = f"{_core.cores()} cores of {_core.cpu()} ({_core.targets()[0]})"
 
-    def add(self, work: str, unit: str, ours: float, peer: float, asked: str, against: str, **other: Any) -> None:
+    def add(
+        self, work: str, unit: str, ours: list[float], peer: list[float], asked: str, against: str,
+        share: float = 0.0, gbs: float = 0.0,
+    ) -> None:  # fmt: skip
+        """A row from each side's runs, in the order of their turns."""
         more_is_better = unit != "s" and unit != "MB"
         row = Row(
-            work, unit, ours, peer, ours / peer if more_is_better else peer / ours, asked,
-            **{"share": 0.0, "gbs": 0.0, "spread": 1.0} | other,
-            against=against, machine=self.machine, day=date.today().isoformat(), commit=self.commit,
+            work, unit, statistics.median(ours), statistics.median(peer),
+            ratio(ours, peer) if more_is_better else ratio(peer, ours), asked, share, gbs, against,
+            spread=max(max(runs) / min(runs) for runs in (ours, peer)),
+            machine=self.machine, day=date.today().isoformat(), commit=self.commit,
         )  # fmt: skip
         self.rows.append(row)
         print("  ".join([*row.cells(), f"spread {row.spread:.2f}", against]), flush=True)
@@ -158,19 +160,17 @@ class Report:
         for kind, asked in (("decode", work.decode), ("prefill", work.prefill)):
             if not asked:
                 continue
-            speed = f"{kind}_tok_s"
-            best = max(peers, key=lambda n: peers[n][speed])
+            best = max(peers, key=lambda n: peers[n][f"{kind}_tok_s"])
+            runs = f"{kind}_tok_s_runs"
             self.add(
-                f"{work.name}: {kind} {work.prompt if kind == 'prefill' else ''}".strip(), "tok/s", ours[speed],
-                peers[best][speed], asked, best, share=share[kind], gbs=ours["gbs"] if kind == "decode" else 0.0,
-                spread=spread(ours[f"{speed}_runs"], peers[best][f"{speed}_runs"]),
+                f"{work.name}: {kind} {work.prompt if kind == 'prefill' else ''}".strip(), "tok/s", ours[runs],
+                peers[best][runs], asked, best, share[kind], ours["gbs"] if kind == "decode" else 0.0,
             )  # fmt: skip
         if work.watch:
             side = found["sides"]["cutaway, watched"]
             self.add(
-                f"{work.name}: decode, {WATCHED} captured", "tok/s", side["decode_tok_s"], ours["decode_tok_s"],
-                work.watch, "cutaway, unwatched", share=side["share"], gbs=side["gbs"],
-                spread=spread(side["decode_tok_s_runs"], ours["decode_tok_s_runs"]),
+                f"{work.name}: decode, {WATCHED} captured", "tok/s", side["decode_tok_s_runs"],
+                ours["decode_tok_s_runs"], work.watch, "cutaway, unwatched", side["share"], side["gbs"],
             )  # fmt: skip
 
     def caching(self, stored: str) -> None:
@@ -197,9 +197,9 @@ class Report:
         taken = take_turns({"ours": ours, "theirs": theirs}, self.args.runs)
         other.close()
         self.all[f"caching {stored}"] = taken
-        a, b = (128 / statistics.median(taken[k]) for k in ("ours", "theirs"))
+        a, b = ([128 / seconds for seconds in taken[k]] for k in ("ours", "theirs"))
         self.add(f"gpt2-124m shape, {stored}: run_with_cache of every residual, 128", "tok/s", a, b, "5",
-                 f"TransformerLens {version}, float32", spread=spread(*taken.values()))  # fmt: skip
+                 f"TransformerLens {version}, float32")  # fmt: skip
 
     def loading(self) -> None:
         """From the path to the first token's logits in a fresh process, and the most memory it took. The file is in
@@ -220,16 +220,12 @@ class Report:
 
         taken = take_turns({"ours": ours, "theirs": theirs}, self.args.runs)
         self.all["loading"] = taken
-        middle = lambda side, key: statistics.median(r[key] for r in taken[side])
-        runs, against = (
-            [[r["seconds"] for r in side] for side in taken.values()],
-            f"llama.cpp {taken['theirs'][0]['version']}",
-        )
-        self.add("SmolLM2 Q4_1: load to first token", "s", middle("ours", "seconds"), middle("theirs", "seconds"),
-                 "under 0.4 s", against, spread=spread(*runs))  # fmt: skip
+        against = f"llama.cpp {taken['theirs'][0]['version']}"
+        seconds = ([r["seconds"] for r in taken[side]] for side in ("ours", "theirs"))
+        self.add("SmolLM2 Q4_1: load to first token", "s", *seconds, "under 0.4 s", against)
         limit, most = os.path.getsize(path) * 1.1 + 64 * 2**20, "SmolLM2 Q4_1: load, most memory"
-        self.add(most, "MB", middle("ours", "peak") / 1e6, middle("theirs", "peak") / 1e6,
-                 f"at most {limit / 1e6:.0f} MB", against)  # fmt: skip
+        megabytes = ([r["peak"] / 1e6 for r in taken[side]] for side in ("ours", "theirs"))
+        self.add(most, "MB", *megabytes, f"at most {limit / 1e6:.0f} MB", against)
 
 
 # --- results, and README's table --------------------------------------------------------------------------------------

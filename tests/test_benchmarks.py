@@ -29,10 +29,16 @@ def test_readmes_numbers_are_those_of_the_results(report):
     assert shown(report, (ROOT / "README.md").read_text(encoding="utf-8")) == report.table(report.read_results())
 
 
-def test_every_ratio_is_that_of_its_two_numbers(report):
+def test_every_ratio_is_one_of_its_two_numbers(report):
+    """Medians over the turns: no further from the quotient of the medians than the runs are spread."""
     for row in report.read_results():
-        ratio = row.peer / row.ours if row.unit in ("s", "MB") else row.ours / row.peer
-        assert row.ratio == pytest.approx(ratio, rel=2e-3), row.work
+        quotient = row.peer / row.ours if row.unit in ("s", "MB") else row.ours / row.peer
+        assert 1 / row.spread**2 <= row.ratio / quotient * 1.002 and row.ratio / quotient <= row.spread**2 * 1.002
+
+
+def test_a_ratio_is_the_median_over_the_turns(report):
+    """The machine is half as fast from the middle of the third turn on: the sides' medians would say 4 times."""
+    assert report.ratio([4.0, 4.0, 4.0, 2.0, 2.0], [2.0, 2.0, 1.0, 1.0, 1.0]) == 2.0
 
 
 def test_new_rows_take_the_place_of_old_ones_and_another_machine_starts_anew(report, monkeypatch, tmp_path):

@@ -67,16 +67,23 @@ def take_turns(
     return taken
 
 
-def _result(runs: list[Times], prompt: int, moved: float, peak: Peak) -> dict[str, Any]:
-    prefill = statistics.median(t[0] for t in runs)
-    token = statistics.median(statistics.median(t[1]) for t in runs)
+def ratio(ours: list[float], other: list[float]) -> float:
+    """The median, over runs that took turns, of our number to the other's of the same turn: what the machine gives may
+    change between two turns, and less within one."""
+    return statistics.median(a / b for a, b in zip(ours, other, strict=True))
+
+
+def _result(runs: list[Times], prompt: int, moved: float, peaks: list[Peak]) -> dict[str, Any]:
+    prefill = [prompt / seconds for seconds, _ in runs]
+    decode = [1 / statistics.median(tokens) for _, tokens in runs]
+    gbs = [moved * speed / 1e9 for speed in decode]
     return {
-        "prefill_tok_s": prompt / prefill,
-        "decode_tok_s": 1 / token,
-        "prefill_tok_s_runs": [prompt / t[0] for t in runs],
-        "decode_tok_s_runs": [1 / statistics.median(t[1]) for t in runs],
-        "gbs": moved / token / 1e9,
-        "share": moved / token / 1e9 / peak.gbs,
+        "prefill_tok_s": statistics.median(prefill),
+        "decode_tok_s": statistics.median(decode),
+        "prefill_tok_s_runs": prefill,
+        "decode_tok_s_runs": decode,
+        "gbs": statistics.median(gbs),
+        "share": ratio(gbs, [peak.gbs for peak in peaks]),
     }
 
 
@@ -99,7 +106,7 @@ def measure(
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Medians of `runs` runs after a warm-up; sides take turns, so that a busy machine slows all of them. The machine's
-    peaks are measured between them, since what memory gives changes too.
+    peaks are measured between them, since what memory gives changes too; ratios and shares are medians over the turns.
 
     hooks        stages to watch, measured as a side of its own: a name, glob or list
     peers        also run llama.cpp, with and without flash attention; the reason where not is under "peer_absent"
@@ -148,12 +155,13 @@ def measure(
             except (ForwardPassFailed, OSError) as error:
                 absent = str(error)
         taken = take_turns(sides, runs, progress)
-    peak = _middle(taken.pop("peak"))
+    peaks = taken.pop("peak")
+    peak = _middle(peaks)
     moved = bytes_per_token(model, prompt + (new - 1) / 2)
-    found = {name: _result(t, prompt, moved["all"], peak) for name, t in taken.items()}
+    found = {name: _result(t, prompt, moved["all"], peaks) for name, t in taken.items()}
     ours = found["cutaway"]
     ratios = {
-        name: {k: ours[f"{k}_tok_s"] / side[f"{k}_tok_s"] for k in ("prefill", "decode")}
+        name: {k: ratio(ours[f"{k}_tok_s_runs"], side[f"{k}_tok_s_runs"]) for k in ("prefill", "decode")}
         for name, side in found.items()
         if name != "cutaway"
     }
