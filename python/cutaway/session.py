@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -28,16 +29,33 @@ if TYPE_CHECKING:
     from cutaway.text import Tokenizer
 
 
-@dataclass
+@dataclass(eq=False)
 class Forward:
-    """What one call of Session.forward gave."""
+    """What one call of Session.forward gave. Its cache is made when it is asked for: between two tokens Python's own
+    objects have been pushed out of the processor's caches by the weights, and each one made takes microseconds.
 
-    logits: (
-        np.ndarray
-    )  # float32 [rows, V]: of each sequence's last token, or of every token, one sequence after the other
-    cache: ActivationCache
-    caught: Caught
-    executed: list[dict[str, Any]] = field(default_factory=list)  # the kernels that ran, when record=True
+    logits    float32 [rows, V]: of each sequence's last token, or of every token, one sequence after the other
+    executed  the kernels that ran, with record=True"""
+
+    logits: np.ndarray
+    executed: list[dict[str, Any]]
+    _core: Any  # the captures
+    _model: Model
+    _watch: list[str]
+    _lengths: list[int]
+    _kept: list[int]
+    _ids: list[list[int]]
+
+    @cached_property
+    def caught(self) -> Caught:
+        """The watched tensors by the names that they were asked for."""
+        return Caught(self._core, self._watch, self._model.graph, self._lengths, self._kept)
+
+    @cached_property
+    def cache(self) -> ActivationCache:
+        """The watched tensors, [batch, pos, ..]."""
+        graph, manifest, taps = self._model._about
+        return ActivationCache(self.caught, graph, self._lengths, dict(manifest), taps, self._ids)
 
     @property
     def captures(self) -> list[dict[str, Any]]:
@@ -83,17 +101,18 @@ class Session:
         self.model._live()
         watch = watch or []
         hooks = (hooks or []) + self.model._active.now()
-        runner = HookRunner(hooks, self.model.graph, self.model._active, self.step)
+        runner = HookRunner(hooks, self.model.graph, self.model._active, self.step) if hooks else None
         if watch != self._watch:  # asked for again token by token
             self._watch, self._taken = list(watch), list(dict.fromkeys(map(tensor_of, watch)))
-            self._behind = any(self.model.graph.is_behind_layers(name.partition("@")[0]) for name in watch)
+            graph, *_ = self.model._about  # made here: the model may be closed before the cache is asked for
+            self._behind = any(graph.is_behind_layers(name.partition("@")[0]) for name in watch)
         # Behind the last layer only the rows that give logits run, unless all do: a watched stage there wants them all.
         whole = all_rows or self._behind
         out = self._core.forward(
             [np.ascontiguousarray(t, np.int32) for t in tokens],
             self._taken,
-            runner.names,
-            runner if hooks else None,
+            runner.names if runner else [],
+            runner,
             whole,
             stop_after,
             check_finite,
@@ -107,10 +126,8 @@ class Session:
         if whole and not all_rows and not stop_after:
             logits = logits[[end - 1 for n, end in zip(lengths, np.cumsum(lengths), strict=True) if n]]
         kept = [len(k) for k in keep] if keep else lengths
-        caught = Caught(out["captures"], self._watch, self.model.graph, lengths, kept)
         ids = [np.asarray(t).tolist() for t in tokens]
-        cache = ActivationCache(caught, self.model.graph, lengths, self.model.manifest(), self.model._taps, ids)
-        return Forward(logits, cache, caught, out["executed"])
+        return Forward(logits, out["executed"], out["captures"], self.model, self._watch, lengths, kept, ids)
 
     def prefill(self, tokens: Any) -> np.ndarray:
         """Runs a prompt; returns the logits of its last token, float32 [B, V]."""
