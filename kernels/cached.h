@@ -55,6 +55,8 @@ struct Tiles {
   }
   int64_t count() const { return (T + tokens - 1) / tokens; }  // for each key head
   int64_t units() const { return count() * H; }
+  // Whole tiles; of few tokens a thread had best read the rows of a cache once, for all its heads.
+  int64_t grain() const { return count() == 1 ? H : shared; }
 
   // Scratch of the scores: the queries and sixteen keys, E rounded up to whole fours.
   size_t score_bytes(int64_t E) const {

@@ -79,22 +79,52 @@ CUTAWAY_INLINE f32x16 load_element_first(const uint16_t* p, int n) {
   return n == 16 ? load_f16(p) : load_f16_first(p, n);
 }
 
-// Few queries wait for a cache that lies in memory rather than compute. Its rows are read in order a little before they
-// are needed, a word of each line: the machine follows such a stream, and not the order in which tiles take rows.
-struct Ahead {
-  static constexpr int64_t kFew = 16, kPositions = 64;
-  int64_t done;
-
+// Few queries of a key head wait for a cache that lies in memory rather than compute. Its lines are asked for a little
+// before they are needed, in order, first of the keys and then of the values, and a few with each step of the inner
+// loops: the machine does not follow the order in which tiles take rows, and the loops wait for many that are asked for
+// at once.
+class Ahead {
+ public:
+  // `rows` and `then`, which may be null, are two tensors' positions from 0 on.
   template <class Element>
-  void touch(const Queries& queries, const Element* rows, int64_t stride, int64_t E, int64_t s, int64_t last) {
-    if (queries.n > kFew) return;
-    const int64_t begin = queries.group[0].kv * E, end = (queries.group[queries.groups - 1].kv + 1) * E;
-    for (; done < last && done < s + 2 * kPositions; ++done) {
-      const Element* row = rows + done * stride;
-      for (int64_t e = begin; e < end; e += 64 / static_cast<int64_t>(sizeof(Element)))
-        static_cast<void>(*static_cast<const volatile Element*>(row + e));
+  Ahead(const Queries& queries, const Element* rows, const Element* then, int64_t stride, int64_t E) {
+    constexpr int64_t size = sizeof(Element);
+    const Group &front = queries.group[0], &back = queries.group[queries.groups - 1];
+    const int64_t heads = back.kv + 1 - front.kv, offset = front.first * stride + front.kv * E;
+    if (queries.n > kFew * heads) return;
+    at_ = reinterpret_cast<const char*>(rows + offset);
+    if (then) then_ = reinterpret_cast<const char*>(then + offset);
+    in_row_ = left_ = (heads * E * size + kLine - 1) / kLine;
+    gap_ = stride * size - left_ * kLine;
+    rows_ = rows_left_ = back.last - front.first;
+    lines_ = rows_ * in_row_ * (then ? 2 : 1);
+    allowed_ = std::min(lines_, kFirst);
+    while (asked_ < allowed_) step();
+  }
+
+  // The tensor in hand is needed from this row on, counted from the first one that is seen.
+  void reached(int64_t row) { allowed_ = std::min(lines_, (done_ + row) * in_row_ + kLead); }
+  void turn_to_values() { done_ = rows_; }
+
+  __attribute__((always_inline)) void step() {
+    for (int i = 0; i < kLinesPerStep && asked_ < allowed_; ++i, ++asked_) {
+      __builtin_prefetch(at_, 0, 2);
+      at_ += kLine;
+      if (--left_) continue;
+      left_ = in_row_;
+      at_ += gap_;
+      if (--rows_left_ == 0) at_ = then_;
     }
   }
+
+ private:
+  static constexpr int64_t kFew = 16, kLine = 64;       // queries, bytes
+  static constexpr int64_t kFirst = 384, kLead = 1024;  // lines: at once in the beginning, and ahead at most
+  static constexpr int kLinesPerStep = 2;               // as many as a step of the loops reads of float16
+
+  const char *at_ = nullptr, *then_ = nullptr;
+  int64_t in_row_ = 0, left_ = 0, gap_ = 0, rows_ = 0, rows_left_ = 0, lines_ = 0;  // in_row_, left_: lines
+  int64_t asked_ = 0, allowed_ = 0, done_ = 0;                                      // lines, lines, rows
 };
 
 // --- scores ---
@@ -117,10 +147,11 @@ static void interleave_tail(int64_t begin, const Element* keys, int64_t stride, 
     }
 }
 
-CUTAWAY_INLINE void interleave(const float* keys, int64_t stride, int64_t n, int64_t E, float* out) {
+CUTAWAY_INLINE void interleave(const float* keys, int64_t stride, int64_t n, int64_t E, float* out, Ahead& ahead) {
   const int64_t whole = E / 16 * 16;
   for (int64_t j = 0; j < 4; ++j)
     for (int64_t e = 0; e < whole; e += 16) {
+      ahead.step();
       f32x16 row[4];
       for (int64_t i = 0; i < 4; ++i) row[i] = load(keys + std::min(4 * i + j, n - 1) * stride + e);
       transpose_quads(row);
@@ -130,12 +161,14 @@ CUTAWAY_INLINE void interleave(const float* keys, int64_t stride, int64_t n, int
 }
 
 #if defined(__AVX2__)
-CUTAWAY_INLINE void interleave(const uint16_t* keys, int64_t stride, int64_t n, int64_t E, uint16_t* out) {
+CUTAWAY_INLINE void interleave(const uint16_t* keys, int64_t stride, int64_t n, int64_t E, uint16_t* out,
+                               Ahead& ahead) {
   const int64_t whole = E / 16 * 16;
   for (int64_t j = 0; j < 4; ++j) {
     auto row = [&](int64_t i) { return keys + std::min(4 * i + j, n - 1) * stride; };
     const uint16_t *r0 = row(0), *r1 = row(1), *r2 = row(2), *r3 = row(3);
     for (int64_t e = 0; e < whole; e += 16) {
+      ahead.step();
       auto load = [e](const uint16_t* r) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(r + e)); };
       const __m256i a = load(r0), b = load(r1), c = load(r2), d = load(r3);  // four quads each
       const __m256i even01 = _mm256_unpacklo_epi64(a, b), odd01 = _mm256_unpackhi_epi64(a, b);
@@ -152,7 +185,7 @@ CUTAWAY_INLINE void interleave(const uint16_t* keys, int64_t stride, int64_t n, 
   if (whole < E) interleave_tail(whole, keys, stride, n, E, out);
 }
 #else
-CUTAWAY_INLINE void interleave(const uint16_t* keys, int64_t stride, int64_t n, int64_t E, uint16_t* out) {
+CUTAWAY_INLINE void interleave(const uint16_t* keys, int64_t stride, int64_t n, int64_t E, uint16_t* out, Ahead&) {
   interleave_tail(0, keys, stride, n, E, out);
 }
 #endif
@@ -188,7 +221,7 @@ static void score_keys(const float* const* q, const Element* keys, int64_t E, fl
 // call, `keys` the cache from position 0 on, `stride` elements from one position to the next.
 template <class Element>
 CUTAWAY_INLINE void score(const Queries& queries, const float* q, int64_t E, const Element* keys, int64_t stride,
-                          float scale, float* const* scores, float* scratch) {
+                          float scale, float* const* scores, float* scratch, Ahead& ahead) {
   const int64_t quads = whole_quads(E);
   auto* block = reinterpret_cast<Element*>(scratch + queries.n * quads);
   const float* own[Tiles::kQueries];
@@ -200,13 +233,13 @@ CUTAWAY_INLINE void score(const Queries& queries, const float* q, int64_t E, con
     own[r] = copy;
   }
   const int64_t first = queries.group[0].first, last = queries.group[queries.groups - 1].last;
-  Ahead ahead{first};
   for (int64_t s = first / kKeys * kKeys; s < last; s += kKeys) {
-    if (s % Ahead::kPositions == 0 || s <= first) ahead.touch(queries, keys, stride, E, s, last);
+    ahead.reached(s + kKeys - first);
     int64_t laid_out = -1;
     for (const Group& g : queries.all()) {
       if (g.first >= s + kKeys || s >= g.last) continue;
-      if (g.kv != laid_out) interleave(keys + s * stride + g.kv * E, stride, std::min(kKeys, last - s), E, block);
+      if (g.kv != laid_out)
+        interleave(keys + s * stride + g.kv * E, stride, std::min(kKeys, last - s), E, block, ahead);
       laid_out = g.kv;
       with_rows(g.n, [&](auto rows) {
         score_keys<rows>(own + g.begin, block, quads, scale, scores + g.begin, s, std::min(kKeys, g.last - s));
@@ -223,11 +256,12 @@ constexpr int64_t kPositions = 64;  // added up apart, so that the error does no
 // as narrow as `width`. Skip: without the positions whose pattern is 0.
 template <int Rows, int Vectors, bool Skip, class Element>
 static void mix_positions(const float* const* pattern, const Element* values, int64_t stride, int64_t first,
-                          int64_t last, int width, float* const* z, int64_t e) {
+                          int64_t last, int width, float* const* z, int64_t e, Ahead& ahead) {
   f32x16 part[Rows][Vectors];
   for (int r = 0; r < Rows; ++r)
     for (int j = 0; j < Vectors; ++j) part[r][j] = broadcast(0.0f);
   for (int64_t s = first; s < last; ++s) {
+    ahead.step();
     if (Skip && pattern[0][s] == 0.0f) continue;
     const Element* from = values + s * stride + e;
     f32x16 v[Vectors];
@@ -250,14 +284,14 @@ static void mix_positions(const float* const* pattern, const Element* values, in
 // All E elements; wide groups of vectors first.
 template <int Rows, bool Skip, class Element>
 CUTAWAY_INLINE void mix_block(const float* const* pattern, const Element* values, int64_t stride, int64_t E,
-                              int64_t first, int64_t last, float* const* z) {
+                              int64_t first, int64_t last, float* const* z, Ahead& ahead) {
   constexpr int vectors = Skip ? 1 : kVectors;
   int64_t e = 0;
   for (; e + 16 * vectors <= E; e += 16 * vectors)
-    mix_positions<Rows, vectors, Skip>(pattern, values, stride, first, last, 16, z, e);
+    mix_positions<Rows, vectors, Skip>(pattern, values, stride, first, last, 16, z, e, ahead);
   for (; e < E; e += 16)
     mix_positions<Rows, 1, Skip>(pattern, values, stride, first, last, static_cast<int>(std::min<int64_t>(16, E - e)),
-                                 z, e);
+                                 z, e, ahead);
 }
 
 struct Zeros {
@@ -292,16 +326,15 @@ static bool all_finite(const Element* values, int64_t stride, int64_t E, int64_t
 // since 0 times anything else adds nothing.
 template <class Element>
 CUTAWAY_INLINE void mix(const Queries& queries, const float* const* pattern, const Element* values, int64_t stride,
-                        int64_t E, float* z) {
+                        int64_t E, float* z, Ahead& ahead) {
   float* to[Tiles::kQueries];
   for (int r = 0; r < queries.n; ++r) {
     to[r] = z + queries.row[r] * E;
     std::fill(to[r], to[r] + E, 0.0f);
   }
   const int64_t begin = queries.group[0].first, end = queries.group[queries.groups - 1].last;
-  Ahead ahead{begin};
   for (int64_t s = begin / kPositions * kPositions; s < end; s += kPositions) {
-    ahead.touch(queries, values, stride, E, s, end);
+    ahead.reached(s + kPositions - begin);
     int64_t known = -1;  // the key head for which the next line holds
     bool finite = false;
     for (const Group& g : queries.all()) {
@@ -316,10 +349,10 @@ CUTAWAY_INLINE void mix(const Queries& queries, const float* const* pattern, con
       }
       if (zeros.some && !finite) {
         for (int r = g.begin; r < g.begin + g.n; ++r)
-          mix_block<1, true>(pattern + r, own, stride, E, first, last, to + r);
+          mix_block<1, true>(pattern + r, own, stride, E, first, last, to + r, ahead);
       } else {
         with_rows(g.n, [&](auto rows) {
-          mix_block<rows, false>(pattern + g.begin, own, stride, E, first, last, to + g.begin);
+          mix_block<rows, false>(pattern + g.begin, own, stride, E, first, last, to + g.begin, ahead);
         });
       }
     }

@@ -298,9 +298,9 @@ void Pool::parallel_for(int64_t count, int64_t grain, RangeBody body) {
   }
   const auto began = Clock::now();
   if (s->resting && began > s->next_end) s->end_rests(began);
-  if (count < grain * s->threads) grain = 1;
-  const int64_t grains = (count + grain - 1) / grain, slice = (grains + s->threads - 1) / s->threads;
-  const int64_t chunks = std::clamp<int64_t>(slice, 1, chunks_per_slice(s->threads));
+  int64_t chunks = 1;
+  if (count < 2 * grain * s->threads) grain = 1;
+  else chunks = std::clamp<int64_t>(count / grain / s->threads, 1, chunks_per_slice(s->threads));
   const uint64_t word = word_of(job_of(s->job.word.load(std::memory_order_relaxed)) + 1, chunks);
   s->job.body = &body;
   s->job.count = count;

@@ -35,7 +35,7 @@ struct Attention {
   }
   Tiles tiles() const { return Tiles(T, H, keys.G, row_floats()); }
   int64_t units() const { return tiles().units(); }
-  int64_t grain() const { return tiles().shared; }
+  int64_t grain() const { return tiles().grain(); }
   size_t scratch_bytes() const {
     return static_cast<size_t>(tiles().queries * row_floats()) * sizeof(float) + tiles().score_bytes(keys.E);
   }

@@ -16,8 +16,10 @@ static void attention_of(const Attention& a, int64_t begin, int64_t end, float* 
     begin = take(tiles, begin, end, p - base, a.window, queries);
     float* row[Tiles::kQueries];
     for (int r = 0; r < queries.n; ++r) row[r] = scratch + r * row_floats;
-    score(queries, a.q, E, static_cast<const Element*>(data) + base * stride, stride, a.scale, row,
-          scratch + tiles.queries * row_floats);
+    const auto *keys = static_cast<const Element*>(data) + base * stride,
+               *values = static_cast<const Element*>(a.values.data) + base * stride;
+    Ahead ahead(queries, keys, values, stride, E);
+    score(queries, a.q, E, keys, stride, a.scale, row, scratch + tiles.queries * row_floats, ahead);
     for (const Group& g : queries.all())
       for (int r = g.begin; r < g.begin + g.n; ++r) {
         const int64_t last = queries.position[r] + 1, first = first_seen(last - 1, a.window), whole = first / 16 * 16;
@@ -26,7 +28,8 @@ static void attention_of(const Attention& a, int64_t begin, int64_t end, float* 
         if (g.first < whole) std::fill(row[r] + g.first, row[r] + whole, 0.0f);
         std::fill(row[r] + last, row[r] + g.last, 0.0f);
       }
-    mix(queries, row, static_cast<const Element*>(a.values.data) + base * stride, stride, E, a.z);
+    ahead.turn_to_values();
+    mix(queries, row, values, stride, E, a.z, ahead);
   }
 }
 

@@ -13,7 +13,9 @@ static void attention_mix_of(const AttentionMix& a, int64_t begin, int64_t end) 
     for (Group& g : queries.all()) g.first = 0, g.last = S;  // the pattern says who sees what
     const float* row[Tiles::kQueries];
     for (int r = 0; r < queries.n; ++r) row[r] = a.pattern + queries.row[r] * S;
-    mix(queries, row, static_cast<const Element*>(data), G * E, E, a.z);
+    const auto* values = static_cast<const Element*>(data);
+    Ahead ahead(queries, values, static_cast<const Element*>(nullptr), G * E, E);
+    mix(queries, row, values, G * E, E, a.z, ahead);
   }
 }
 

@@ -25,7 +25,7 @@ struct AttentionScores {
   static AttentionScores bind(const Call& call);
   Tiles tiles() const { return Tiles(T, H, keys.G, 0); }
   int64_t units() const { return tiles().units(); }
-  int64_t grain() const { return tiles().shared; }
+  int64_t grain() const { return tiles().grain(); }
   size_t scratch_bytes() const { return tiles().score_bytes(keys.E); }
 };
 

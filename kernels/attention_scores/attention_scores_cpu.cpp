@@ -12,7 +12,9 @@ static void attention_scores_of(const AttentionScores& a, int64_t begin, int64_t
     begin = take(tiles, begin, end, S - a.T, a.window, queries);
     float* row[Tiles::kQueries];
     for (int r = 0; r < queries.n; ++r) row[r] = a.scores + queries.row[r] * S;
-    score(queries, a.q, E, static_cast<const Element*>(data), G * E, a.scale, row, scratch);
+    const auto* keys = static_cast<const Element*>(data);
+    Ahead ahead(queries, keys, static_cast<const Element*>(nullptr), G * E, E);
+    score(queries, a.q, E, keys, G * E, a.scale, row, scratch, ahead);
     for (int r = 0; r < queries.n; ++r) {
       const int64_t seen = queries.position[r];
       std::fill(row[r], row[r] + first_seen(seen, a.window), -__builtin_inff());
