@@ -37,7 +37,8 @@ class Pool {
 
   // Calls body(begin, end, thread) over disjoint ranges that cover [0, count); returns when all are done. The first
   // exception thrown by a body is thrown again here, and the pool stays usable. Not reentrant.
-  // Ranges begin at multiples of `grain`, if there are two for every thread; else each has one range, as long as others.
+  // Ranges begin at multiples of `grain` where there are two of these for every thread; else each gets one range, and
+  // all are as long.
   void parallel_for(int64_t count, int64_t grain, RangeBody body);
   void parallel_for(int64_t count, RangeBody body) { parallel_for(count, 1, body); }
 
