@@ -3,6 +3,7 @@ the memory that a session or a call will take, before it takes any."""
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import resource
@@ -356,11 +357,20 @@ def _mem_available() -> int | None:
 def _cgroup(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> int | None:
     """The tightest of this process's groups, version 2 or 1; pages of files that can be dropped count as free."""
     try:
-        lines = Path(own).read_text().splitlines()
+        with open(own) as f:
+            folders = _group_folders(root, f.read())
     except OSError:
         return None
-    rooms = []
-    for line in lines:
+    return min((room for folder in folders if (room := _room(*folder)) is not None), default=None)
+
+
+@functools.cache
+def _group_folders(root: str, groups: str) -> list[tuple[str, str, str]]:
+    """Folder, file of the limit and file of what is used, for each group of /proc/self/cgroup and those around it.
+
+    Every session asks for its room: what lies where is looked up once."""
+    found = []
+    for line in groups.splitlines():
         _, controllers, where = line.split(":", 2)
         if controllers not in ("", "memory") and "memory" not in controllers.split(","):
             continue
@@ -369,22 +379,22 @@ def _cgroup(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> int
             ("memory.max", "memory.current") if not controllers else ("memory.limit_in_bytes", "memory.usage_in_bytes")
         )
         folder = base / where.lstrip("/")
-        for at in (folder, *folder.parents):
-            if not at.is_relative_to(base):
-                break
-            room = _room(at, *names)
-            if room is not None:
-                rooms.append(room)
-    return min(rooms, default=None)
+        around = [at for at in (folder, *folder.parents) if at.is_relative_to(base)]
+        found += [(str(at), *names) for at in around]
+    return found
 
 
-def _room(folder: Path, most: str, used: str) -> int | None:
+def _room(folder: str, most: str, used: str) -> int | None:
+    def read(name: str) -> str:
+        with open(f"{folder}/{name}") as f:
+            return f.read()
+
     try:
-        limit = (folder / most).read_text().strip()
+        limit = read(most).strip()
         if limit == "max" or int(limit) >= 1 << 60:
             return None
-        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return max(0, int(limit) - int((folder / used).read_text()) + int(stat.get("inactive_file", 0)))
+        stat = dict(line.split() for line in read("memory.stat").splitlines())
+        return max(0, int(limit) - int(read(used)) + int(stat.get("inactive_file", 0)))
     except (OSError, ValueError):
         return None
 
