@@ -48,7 +48,9 @@ struct Tiles {
   int64_t tokens;        // of a tile; the last one may have fewer
   int64_t queries;       // in hand at most
 
-  Tiles(int64_t T_, int64_t H_, int64_t G, int64_t scores_of_query) : T(T_), H(H_), shared(H_ / G) {
+  // Always inlined: kernels for AVX call these too, and may share no function with the rest.
+  [[gnu::always_inline]] Tiles(int64_t T_, int64_t H_, int64_t G, int64_t scores_of_query)
+      : T(T_), H(H_), shared(H_ / G) {
     const int64_t most = std::min(kQueries, kScores / (scores_of_query + 1));
     tokens = std::max<int64_t>(1, std::min(most / shared, T));
     queries = std::min(T * H, std::max(most, tokens * std::min(shared, kQueries)));
@@ -64,7 +66,7 @@ struct Tiles {
   }
 
   // The tile that begins with a unit, with as many heads as it may have; they are the units it takes.
-  Tile at(int64_t unit, int64_t end) const {
+  [[gnu::always_inline]] Tile at(int64_t unit, int64_t end) const {
     const int64_t n = count(), i = unit / shared % n, head = unit % shared, turn = i % 2 ? n - 1 - i / 2 : i / 2;
     return {.t = turn * tokens,
             .tokens = std::min(tokens, T - turn * tokens),

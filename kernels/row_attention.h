@@ -106,7 +106,7 @@ class Ahead {
   void reached(int64_t row) { allowed_ = std::min(lines_, (done_ + row) * in_row_ + kLead); }
   void turn_to_values() { done_ = rows_; }
 
-  __attribute__((always_inline)) void step() {
+  [[gnu::always_inline]] void step() {
     for (int i = 0; i < kLinesPerStep && asked_ < allowed_; ++i, ++asked_) {
       __builtin_prefetch(at_, 0, 2);
       at_ += kLine;

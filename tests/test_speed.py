@@ -88,6 +88,19 @@ def test_stages_cost_what_the_model_reads_and_their_time_is_that_of_the_pass(tin
     assert head.operations == 2 * c.d_model * c.d_vocab  # of the last token alone
 
 
+def test_a_stages_threads_are_busy_or_wait(tiny):
+    """A token's norm is one thread's work, and two are there: at most half of their time."""
+    from cutaway.roofline import Peak
+    from cutaway.stages import stage_times
+
+    ids, peak = np.arange(96, dtype=np.int32), Peak(10.0, 1e12, 1e11, 1, "given", 0)
+    for threads in (1, 2):
+        model = ct.load(tiny("llama") / "llama-F16.gguf", threads=threads)
+        found = stage_times(model, ids[:64], ids[64:], peak)
+        assert all(0 < row.busy <= 1 for rows in found.values() for row in rows)
+        assert next(row.busy for row in found["decode"] if row.stage == "blocks.*.ln1.out") <= 1 / threads
+
+
 def test_a_prompts_products_are_held_against_the_operations(tiny):
     from cutaway.roofline import Peak
     from cutaway.stages import stage_times

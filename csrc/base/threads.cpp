@@ -64,6 +64,7 @@ struct Pool::State {
     std::atomic<bool> holding{false};  // a chunk
     std::atomic<bool> resting{false};  // takes no more, until the caller says so
     std::atomic<Clock::rep> ended{0};  // when it last found nothing left to claim
+    std::atomic<Clock::rep> busy{0};   // in bodies, while the pool is timed
 
     // Of the caller alone: since when it watches this thread, how often and how long it has been late since then.
     Clock::time_point watched;
@@ -87,7 +88,7 @@ struct Pool::State {
   Job job;
   std::unique_ptr<Word[]> claimed;  // of each slice: the job it was claimed for last, and how many chunks
   std::unique_ptr<Thread[]> each;
-  std::atomic<bool> stop{false};
+  std::atomic<bool> stop{false}, timed{false};
   std::atomic<int> asleep{0};
   std::mutex mutex;
   std::condition_variable wake;
@@ -114,6 +115,13 @@ struct Pool::State {
     }
   }
 
+  void run(const RangeBody& body, int64_t begin, int64_t end, int thread) {
+    if (!timed.load(std::memory_order_relaxed)) return body(begin, end, thread);
+    const auto began = Clock::now();
+    body(begin, end, thread);
+    each[static_cast<size_t>(thread)].busy.fetch_add((Clock::now() - began).count(), std::memory_order_relaxed);
+  }
+
   void work(uint64_t word, int thread) {
     Thread& own = each[static_cast<size_t>(thread)];
     int64_t finished = 0;
@@ -126,7 +134,7 @@ struct Pool::State {
         const int64_t begin = grains * part / parts * job.grain;
         const int64_t end = std::min(job.count, grains * (part + 1) / parts * job.grain);
         try {
-          if (begin < end) (*job.body)(begin, end, thread);
+          if (begin < end) run(*job.body, begin, end, thread);
         } catch (...) {
           std::lock_guard lock(failure_mutex);
           if (!failure) failure = std::current_exception();
@@ -277,6 +285,14 @@ Pool::~Pool() {
 
 int Pool::threads() const { return state_->threads; }
 
+double Pool::seconds_in_bodies() {
+  state_->timed.store(true, std::memory_order_relaxed);
+  Clock::duration all{};
+  for (int thread = 0; thread < state_->threads; ++thread)
+    all += Clock::duration(state_->each[static_cast<size_t>(thread)].busy.load(std::memory_order_relaxed));
+  return std::chrono::duration<double>(all).count();
+}
+
 void Pool::expect(const void* memory, size_t bytes) {
   state_->job.ahead.store(static_cast<const char*>(memory), std::memory_order_relaxed);
   state_->job.ahead_bytes.store(bytes, std::memory_order_relaxed);
@@ -285,7 +301,7 @@ void Pool::expect(const void* memory, size_t bytes) {
 void Pool::parallel_for(int64_t count, int64_t grain, RangeBody body) {
   State* s = state_.get();
   if (count <= 0) return;
-  if (s->threads == 1 || count == 1) return body(0, count, 0);
+  if (s->threads == 1 || count == 1) return s->run(body, 0, count, 0);
   if (s->owner != getpid()) {
     if (s->owner) {  // forked: the parent's locks and threads are not ours
       const int threads = s->threads;

@@ -42,6 +42,10 @@ class Pool {
   void parallel_for(int64_t count, int64_t grain, RangeBody body);
   void parallel_for(int64_t count, RangeBody body) { parallel_for(count, 1, body); }
 
+  // Seconds that the threads have spent in bodies, all added up, from the first call of this on. Of a job's time, times
+  // the number of threads, the rest went to waiting.
+  double seconds_in_bodies();
+
   // What the next parallel_for will read, split among the threads as its range will be: threads that have nothing left
   // to do fetch the beginning of their share into their cache. Only a hint; the memory must stay readable until then.
   void expect(const void* memory, size_t bytes);

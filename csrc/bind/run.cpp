@@ -148,7 +148,7 @@ py::dict to_python(const Executed& e) {
   return py::dict(py::arg("stage") = e.writes, py::arg("op") = e.op, py::arg("target") = e.target,
                   py::arg("reads") = e.reads, py::arg("weights") = to_list(e.weights),
                   py::arg("attributes") = to_python(e.attributes), py::arg("covers") = e.covers,
-                  py::arg("seconds") = e.seconds);
+                  py::arg("seconds") = e.seconds, py::arg("busy") = e.busy);
 }
 
 // A session that one thread at a time may use, and that may be closed.

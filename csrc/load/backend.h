@@ -66,6 +66,9 @@ class Backend {
   }
 
   virtual const char* target_of(const Op& op) const = 0;  // of the kernel that run would choose
+
+  // Seconds that its threads have spent in kernels, all added up, from the first call of this on; 0 on a device.
+  virtual double seconds_in_kernels() { return 0; }
 };
 
 // The CPU, with a pool of `threads` threads and kernels at or below `target`.

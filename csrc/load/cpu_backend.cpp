@@ -94,6 +94,8 @@ class CpuBackend : public Backend {
 
   const char* target_of(const Op& op) const override { return op.targets[op.pick(target_)]; }
 
+  double seconds_in_kernels() override { return pool_.seconds_in_bodies(); }
+
  private:
   std::string target_;
   ToF16* to_f16_;

@@ -186,13 +186,20 @@ void Forward::record(const Instruction& use, const char* target, const std::vect
                      const std::vector<int>& covers) {
   if (!recording) return;
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-  Executed e{slot(use.writes).name, use.op->name, target, reads, *use.refs, *use.attributes, {}, took.count()};
+  const double busy = backend.seconds_in_kernels() - busy_before;
+  Executed e{slot(use.writes).name, use.op->name, target, reads, *use.refs, *use.attributes, {}, took.count(), busy};
   for (int i : covers) e.covers.push_back(model.graph.stages[static_cast<size_t>(i)].name);
   result.executed.push_back(std::move(e));
 }
 
-bool Forward::run_stage(const Instruction& use, bool last, size_t step) {
+void Forward::start_clock() {
+  if (!recording) return;
+  busy_before = backend.seconds_in_kernels();
   started = std::chrono::steady_clock::now();
+}
+
+bool Forward::run_stage(const Instruction& use, bool last, size_t step) {
+  start_clock();
   const char* target = call(use, !last, step);
   if (recording) {
     std::vector<std::string> reads;
@@ -227,7 +234,7 @@ size_t Forward::run_steps(size_t index) {
     record(step, target, step.step->reads, step.step->covers);
     settle(step, target, false, at);
   };
-  if (recording) started = std::chrono::steady_clock::now();
+  start_clock();
   if (first.same) {
     if (in_head(index)) written_in_head[static_cast<size_t>(first.writes)] = true;
     finish(first, backend.target_of(*first.op), index);

@@ -64,7 +64,8 @@ struct Forward {
   std::unordered_map<int, Side> gathered;  // rows last_rows of tensors that the head reads
   std::vector<char> written_in_head;       // by slot
   bool recording = false;
-  std::chrono::steady_clock::time_point started;  // when the kernel that is recorded next was called
+  std::chrono::steady_clock::time_point started;
+  double busy_before = 0;  // seconds_in_kernels() when it started
 
   Forward(Session& s, const Request& r, const Wanted& w, Result& out, const Program& p);
   ~Forward();
@@ -119,6 +120,7 @@ struct Forward {
 
   // --- the walk ------------------------------------------------------------------------------------------------------
 
+  void start_clock();  // of the kernel that is recorded next
   void record(const Instruction& use, const char* target, const std::vector<std::string>& reads,
               const std::vector<int>& covers);
 

@@ -38,7 +38,7 @@ struct Executed {
   std::vector<WeightRef> weights;
   Attributes attributes;
   std::vector<std::string> covers;
-  double seconds;
+  double seconds, busy;  // from call to end; of all threads in its kernel, added up
 };
 
 struct Request {

@@ -33,7 +33,7 @@ struct Attention {
     const int64_t seen = window ? std::min(keys.S, window + Tiles::kQueries + 512) : keys.S;
     return (seen + 15) / 32 * 32 + 16;
   }
-  Tiles tiles() const { return Tiles(T, H, keys.G, row_floats()); }
+  [[gnu::always_inline]] Tiles tiles() const { return Tiles(T, H, keys.G, row_floats()); }
   int64_t units() const { return tiles().units(); }
   int64_t grain() const { return tiles().grain(); }
   size_t scratch_bytes() const {

@@ -21,7 +21,7 @@ struct AttentionMix {
 
   static Shape shape(const Call& call);
   static AttentionMix bind(const Call& call);
-  Tiles tiles() const { return Tiles(T, H, values.G, 0); }
+  [[gnu::always_inline]] Tiles tiles() const { return Tiles(T, H, values.G, 0); }
   int64_t units() const { return tiles().units(); }
   int64_t grain() const { return tiles().grain(); }
   size_t scratch_bytes() const { return 0; }

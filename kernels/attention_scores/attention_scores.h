@@ -23,7 +23,7 @@ struct AttentionScores {
 
   static Shape shape(const Call& call);
   static AttentionScores bind(const Call& call);
-  Tiles tiles() const { return Tiles(T, H, keys.G, 0); }
+  [[gnu::always_inline]] Tiles tiles() const { return Tiles(T, H, keys.G, 0); }
   int64_t units() const { return tiles().units(); }
   int64_t grain() const { return tiles().grain(); }
   size_t scratch_bytes() const { return tiles().score_bytes(keys.E); }

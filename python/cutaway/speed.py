@@ -115,7 +115,8 @@ def measure(
 
     Keys: model, manifest, prompt, new, runs, peak, bytes_per_token, sides[name] (prefill_tok_s, decode_tok_s, both of
     all runs, gbs, share), watched, ratios, peer_features, peer_absent, stages (prefill, decode: rows of StageTime, the
-    longest first). Speeds are tokens a second (decode by the median token of a run), gbs 1e9 bytes a second.
+    longest first). Speeds are tokens a second (decode by the median token of a run), gbs 1e9 bytes a second; a stage is
+    busy for the share of the threads' time that was spent in its kernel.
 
     Raises ArgumentError for counts below 1 or beyond n_ctx; UnsupportedOperation for a model on a CUDA device, whose
     memory peak nobody measures yet."""

@@ -28,6 +28,7 @@ class StageTime:
     operations: float
     floor: float  # the least seconds that reading so much, or computing so much, takes here
     bound: str  # "memory" or "compute": which of them
+    busy: float = 0.0  # share of the threads' time that went to the kernel; the rest went to waiting for each other
 
     @property
     def lost(self) -> float:
@@ -113,6 +114,7 @@ def stage_times(model: Model, prompt: np.ndarray, new: np.ndarray, peak: Peak) -
 def _table(model: Model, passes: list[list[dict[str, Any]]], T: int, S: int, peak: Peak) -> list[StageTime]:
     costs = Costs(model)
     found: dict[tuple[str, str], StageTime] = {}
+    threads = model.manifest()["threads"]
     behind = {s.name for s in model.graph if model.graph.is_behind_layers(s.name)}
     nothing = {s["stage"] for s in model._live().steps() if s["same"]}  # a copy that lies where its source does
     for calls in zip(*passes, strict=True):
@@ -128,4 +130,7 @@ def _table(model: Model, passes: list[list[dict[str, Any]]], T: int, S: int, pea
         row.calls, row.seconds, row.floor = row.calls + 1, row.seconds + seconds, row.floor + floor
         row.bytes, row.operations = row.bytes + moved, row.operations + operations
         row.bound = "memory" if floor <= peak.seconds(moved, 0, codes) else "compute"
+        row.busy += statistics.median(c["busy"] for c in calls)
+    for row in found.values():
+        row.busy /= threads * row.seconds
     return sorted(found.values(), key=lambda r: -r.seconds)

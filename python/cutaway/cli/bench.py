@@ -77,6 +77,11 @@ def text(found: dict[str, Any]) -> str:
         lines.append(f"llama.cpp was not measured: {found['peer_absent']}")
     for phase, rows_of in found["stages"].items():
         lines += ["", *_stages(phase, rows_of)]
+    if found["stages"]:
+        lines += [
+            "",
+            "busy: of all threads' time the share spent in the kernel; in the rest they waited for each other",
+        ]
     return "\n".join(lines)
 
 
@@ -85,14 +90,16 @@ def _stages(phase: str, rows: list[dict[str, Any]]) -> list[str]:
     total = sum(r["seconds"] for r in rows)
     what = "prompt" if phase == "prefill" else "new token"
     lines = [f"{phase}: kernels take {total * 1e3:.2f} ms of a {what}; floor {sum(r['floor'] for r in rows) * 1e3:.2f}"]
-    cells: list[tuple[Any, ...]] = [("stage", "kernel", "calls", "us", "of all", "GB/s", "GOP/s", "of peak", "bound")]
+    cells: list[tuple[Any, ...]] = [
+        ("stage", "kernel", "calls", "us", "of all", "GB/s", "GOP/s", "of peak", "bound", "busy")
+    ]
     for r in rows[:MOST]:
         rate = r["operations"] / r["seconds"] / 1e9
         cells.append(
             (r["stage"], r["kernel"], r["calls"], f"{r['seconds'] * 1e6:.1f}", f"{r['seconds'] / total:.0%}",
-             f"{r['gbs']:.1f}", f"{rate:.1f}", f"{r['share']:.0%}", r["bound"])
+             f"{r['gbs']:.1f}", f"{rate:.1f}", f"{r['share']:.0%}", r["bound"], f"{r['busy']:.0%}")
         )  # fmt: skip
-    lines.append(table(cells, right=range(2, 8)))
+    lines.append(table(cells, right=(*range(2, 8), 9)))
     losing = sorted(rows, key=lambda r: -r["lost"])[:3]
     lost = ", ".join(f"{r['stage']} {r['lost'] * 1e6:.0f} us" for r in losing)
     return [*lines, f"most is lost, over the floor, in {lost}"]
