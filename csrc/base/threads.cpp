@@ -38,7 +38,8 @@ constexpr size_t kAhead = size_t{256} << 10, kLine = 64, kLinesPerSpin = 4;
 // A thread is late when the others, done with their part, wait for it longer than half of that and kLate: something
 // else runs on its core, and each of its chunks lasts until it gets the core back. While one of N workers rests, the
 // others lose an N-th of the time by doing its share: so it rests when, late at least twice within kWatch, it has made
-// them wait for longer than that. Late again as soon as it is back, it rests twice as long.
+// them wait for longer than that. When that happens again soon after it is back, it rests twice as long; the fewer
+// threads, the longer it takes to show.
 constexpr auto kLate = std::chrono::microseconds(500);
 constexpr auto kWatch = std::chrono::milliseconds(50);
 constexpr auto kRest = std::chrono::milliseconds(20), kLongestRest = std::chrono::milliseconds(640);
@@ -223,7 +224,7 @@ struct Pool::State {
   }
 
   void begin_rest(Thread& it, Clock::time_point now) {
-    it.rest = now - it.rest_ends < kWatch ? std::min<Clock::duration>(2 * it.rest, kLongestRest) : kRest;
+    it.rest = now - it.rest_ends < 8 * kWatch / threads ? std::min<Clock::duration>(2 * it.rest, kLongestRest) : kRest;
     it.rest_ends = now + it.rest;
     if (!resting || it.rest_ends < next_end) next_end = it.rest_ends;
     resting += !it.resting.exchange(true);
