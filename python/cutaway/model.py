@@ -95,11 +95,6 @@ class Model:
         """Every name of a kernel tap and the tap: its own, and those of the products that read it."""
         return taps_of(self._live().steps(), self.graph)
 
-    @cached_property
-    def _about(self) -> tuple[Graph, dict[str, Any], dict[str, str]]:
-        """What a cache tells of its model: its graph, its manifest, the names of its kernel taps."""
-        return self.graph, self.manifest(), self._taps
-
     def _select(self, names_filter: Any) -> list[str]:
         """The stages and kernel taps that a filter means."""
         return names.select(self.graph, names_filter, self._taps)

@@ -25,8 +25,14 @@ from cutaway.hooks import Hook, HookRunner
 from cutaway.plan import check_call, check_session
 
 if TYPE_CHECKING:
+    from cutaway.graph import Graph
     from cutaway.model import Model
     from cutaway.text import Tokenizer
+
+
+def _about(model: Model) -> tuple[Graph, dict[str, Any], dict[str, str]]:
+    """What a cache tells of its model: graph, manifest, names of kernel taps. The model makes each of them once."""
+    return model.graph, model.manifest(), model._taps
 
 
 @dataclass(eq=False)
@@ -54,8 +60,8 @@ class Forward:
     @cached_property
     def cache(self) -> ActivationCache:
         """The watched tensors, [batch, pos, ..]."""
-        graph, manifest, taps = self._model._about
-        return ActivationCache(self.caught, graph, self._lengths, dict(manifest), taps, self._ids)
+        graph, manifest, taps = _about(self._model)
+        return ActivationCache(self.caught, graph, self._lengths, manifest, taps, self._ids)
 
     @property
     def captures(self) -> list[dict[str, Any]]:
@@ -104,7 +110,7 @@ class Session:
         runner = HookRunner(hooks, self.model.graph, self.model._active, self.step) if hooks else None
         if watch != self._watch:  # asked for again token by token
             self._watch, self._taken = list(watch), list(dict.fromkeys(map(tensor_of, watch)))
-            graph, *_ = self.model._about  # made here: the model may be closed before the cache is asked for
+            graph, *_ = _about(self.model)  # made here: the model may be closed before the cache is asked for
             self._behind = any(graph.is_behind_layers(name.partition("@")[0]) for name in watch)
         # Behind the last layer only the rows that give logits run, unless all do: a watched stage there wants them all.
         whole = all_rows or self._behind
