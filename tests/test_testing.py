@@ -1,5 +1,8 @@
 """The measuring stick itself: agreement finds each way to be wrong, and the checks ask what they say."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from cutaway import _core, ops, testing
@@ -71,6 +74,18 @@ def test_misaligned_copies_are_misaligned():
         (copy,) = testing._misaligned([X], shift)
         assert copy.ctypes.data % 64 == 4 * shift
         np.testing.assert_array_equal(copy, X)
+
+
+def test_reading_behind_an_input_ends_the_process():
+    code = """if True:
+        import ctypes, numpy as np
+        from cutaway import testing
+        (copy,) = testing._misaligned([np.ones(33, np.float32)], None)
+        assert ctypes.string_at(copy.ctypes.data + 131, 1) == b"\\x3f"
+        print("read it all", flush=True)
+        ctypes.string_at(copy.ctypes.data + 132, 1)"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout == "read it all\n" and ran.returncode < 0, ran  # by a signal; a sanitizer has its own
 
 
 def test_the_forced_target_really_ran(request):

@@ -97,9 +97,10 @@ def test_positions_not_seen_reach_nothing():
     np.testing.assert_array_equal(ops.attention(q, keys, values, scale=0.25, window=8)[0], clean[0])
 
 
+@pytest.mark.parametrize("position", [50, 51])  # the first and the last that queries which go together may see
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize("target", _core.targets())
-def test_a_nan_reaches_only_queries_that_see_it(target, dtype):
+def test_a_nan_reaches_only_queries_that_see_it(target, dtype, position):
     q, keys, values = inputs(70, 100, 6, 2, 33)
     keys, values = keys.astype(dtype), values.astype(dtype)
     run = lambda k, v, window: ops.attention(q, k, v, scale=0.25, window=window, target=target)
@@ -107,11 +108,12 @@ def test_a_nan_reaches_only_queries_that_see_it(target, dtype):
         clean = run(keys, values, window)
         for broken in (0, 1):
             pair = [keys.copy(), values.copy()]
-            pair[broken][50] = np.nan  # seen by the queries at positions 50, 51, ..: from query 20 on
-            z, last = run(*pair, window), 20 + (window or 70)
-            np.testing.assert_array_equal(z[:20], clean[:20])
+            pair[broken][position] = np.nan  # seen by the queries at this position and behind it
+            z, first = run(*pair, window), position - 30
+            last = first + (window or 70)
+            np.testing.assert_array_equal(z[:first], clean[:first])
             np.testing.assert_array_equal(z[last:], clean[last:])
-            assert np.isnan(z[20:last]).all()
+            assert np.isnan(z[first:last]).all()
 
 
 @pytest.mark.parametrize("target", _core.targets())

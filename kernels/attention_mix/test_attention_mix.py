@@ -55,6 +55,20 @@ def test_zero_hides_even_nan():
     np.testing.assert_array_equal(ops.attention_mix(pattern, hidden), ops.attention_mix(pattern, values))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("target", _core.targets())
+def test_zero_hides_one_element_from_one_query(target, dtype):  # in each place of a vector, whatever the others see
+    pattern, values = inputs(2, 70, 2, 1, 33)
+    values = values.astype(dtype)
+    for s in range(70):
+        t, h, e = s % 2, s // 2 % 2, s * 8 % 33
+        hiding, broken = pattern.copy(), values.copy()
+        hiding[t, h, s], broken[s, 0, e] = 0, np.nan if s % 3 else -np.inf
+        z = ops.attention_mix(hiding, broken, target=target)
+        np.testing.assert_array_equal(z[t, h], ops.attention_mix(hiding, values, target=target)[t, h])
+        np.testing.assert_array_equal(np.isfinite(z[..., e]).sum(), 1)
+
+
 def test_one_position_is_its_value():
     _, values = inputs(1, 30, 4, 2, 33)
     pattern = np.zeros((1, 4, 30), np.float32)
@@ -78,3 +92,7 @@ def test_refusals():
         ops.attention_mix(pattern, values[:19])
     with pytest.raises(errors.ShapeError, match=r"pattern is \[8, 20\], expected \[T, H, S\]"):
         ops.attention_mix(pattern.reshape(8, 20), values)
+    with pytest.raises(errors.ShapeError, match=r"values is \[20, 32\], expected \[S, G, E\] with S = 20"):
+        ops.attention_mix(pattern, values.reshape(20, 32))
+    with pytest.raises(errors.ShapeError, match="pattern has 4 heads and values 0, expected a multiple"):
+        ops.attention_mix(pattern, values[:, :0])

@@ -63,14 +63,19 @@ def test_refusals():
         ops.attention_scores(q, np.ones((5, 3, 8), np.float32), scale=1.0)
     with pytest.raises(errors.ShapeError, match=r"keys is \[5, 2, 7\], expected \[S, G, E\] with E = 8"):
         ops.attention_scores(q, np.ones((5, 2, 7), np.float32), scale=1.0)
+    with pytest.raises(errors.ShapeError, match=r"keys is \[10, 8\], expected \[S, G, E\] with E = 8"):
+        ops.attention_scores(q, keys.reshape(10, 8), scale=1.0)
+    with pytest.raises(errors.ShapeError, match="q has 4 heads and keys 0, expected a multiple"):
+        ops.attention_scores(q, keys[:, :0], scale=1.0)
     with pytest.raises(errors.ShapeError, match="keys has 2 positions, expected at least the 3 of q"):
         ops.attention_scores(q, keys[:2], scale=1.0)
     with pytest.raises(errors.ShapeError, match=r"q is \[12, 8\], expected \[T, H, E\]"):
         ops.attention_scores(q.reshape(12, 8), keys, scale=1.0)
     with pytest.raises(errors.ArgumentError, match="missing a required argument: 'scale'"):
         ops.attention_scores(q, keys)
-    for window in (-1, 0.5, np.nan):
+    for window in (-1, 0.5, np.nan, 2.0**54):
         with pytest.raises(errors.ArgumentError, match="window is"):
             ops.attention_scores(q, keys, scale=1.0, window=window)
-    with pytest.raises(errors.ArgumentError, match="scale is missing or not finite"):
-        ops.attention_scores(q, keys, scale=np.inf)
+    for scale in (np.inf, np.nan):
+        with pytest.raises(errors.ArgumentError, match="scale is missing or not finite"):
+            ops.attention_scores(q, keys, scale=scale)

@@ -40,3 +40,10 @@ def test_sinks_must_be_one_a_head():
     scores, sinks = inputs(2, 3, 5)
     with pytest.raises(errors.ShapeError, match=r"sinks is \[2\], expected one for each head: \[H\] = \[3\]"):
         ops.attention_sink(scores, sinks[:2])
+
+
+def test_scores_must_be_rows_of_heads():
+    scores, sinks = inputs(2, 3, 5)
+    for wrong in (scores[0], scores[..., :0]):
+        with pytest.raises(errors.ShapeError, match=r"scores is \[.*\], expected \[T, H, S\]"):
+            ops.attention_sink(wrong, sinks)

@@ -38,5 +38,10 @@ def test_refusals():
     x, indices = inputs(3, 8, 2)
     with pytest.raises(errors.ArgumentError, match=r"indices\[1, 0\] is 8, expected 0 <= index < 8"):
         ops.expert_weights(x, np.int32([[0, 1], [8, 0], [1, 2]]))
-    with pytest.raises(errors.ShapeError, match=r"indices is \[2, 2\], expected \[T, A\] with T = 3"):
-        ops.expert_weights(x, indices[:2])
+    with pytest.raises(errors.ArgumentError, match=r"indices\[2, 1\] is -1, expected 0 <= index < 8"):
+        ops.expert_weights(x, np.int32([[0, 1], [7, 0], [1, -1]]))
+    for wrong in (indices[:2], indices[:, 0], indices[:, :0]):
+        with pytest.raises(errors.ShapeError, match=r"indices is \[.*\], expected \[T, A\] with T = 3"):
+            ops.expert_weights(x, wrong)
+    with pytest.raises(errors.ShapeError, match=r"x is \[3, 8, 1\], expected \[T, X\]"):
+        ops.expert_weights(x[..., None], indices)

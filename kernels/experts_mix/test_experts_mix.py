@@ -24,3 +24,7 @@ def test_every_kernel():
 def test_w_must_be_one_a_row():
     with pytest.raises(errors.ShapeError, match=r"w is \[2, 4\], expected \[2, 3\]"):
         ops.experts_mix(np.ones((2, 3, 5), np.float32), np.ones((2, 4), np.float32))
+    with pytest.raises(errors.ShapeError, match=r"w is \[1, 3\], expected \[2, 3\]"):
+        ops.experts_mix(np.ones((2, 3, 5), np.float32), np.ones((1, 3), np.float32))
+    with pytest.raises(errors.ShapeError, match=r"x is \[2, 3\], expected \[T, A, D\]"):
+        ops.experts_mix(np.ones((2, 3), np.float32), np.ones((2, 3), np.float32))

@@ -30,3 +30,11 @@ def test_is_gelu_times_the_linear_half(target):
 def test_shapes_must_agree():
     with pytest.raises(errors.ShapeError, match=r"pre_linear is \[3\], expected \[4\], the shape of pre"):
         ops.gelu_mul(np.ones(4, np.float32), np.ones(3, np.float32))
+
+
+def test_both_must_be_f32():
+    x = np.ones(4, np.float32)
+    with pytest.raises(errors.ArgumentError, match="gelu_mul: pre is f16, expected f32"):
+        ops.gelu_mul(x.astype(np.float16), x)
+    with pytest.raises(errors.ArgumentError, match="gelu_mul: pre_linear is f16, expected f32"):
+        ops.gelu_mul(x, x.astype(np.float16))

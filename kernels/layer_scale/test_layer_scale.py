@@ -35,3 +35,5 @@ def test_the_smallest_and_the_largest_eps(eps):
 def test_rows_must_have_elements():
     with pytest.raises(errors.ShapeError, match=r"x is \[2, 0\]"):
         ops.layer_scale(np.ones((2, 0), np.float32))
+    with pytest.raises(errors.ShapeError, match=r"x is \[\], expected rows"):
+        ops.layer_scale(np.float32(1))

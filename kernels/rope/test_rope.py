@@ -69,6 +69,10 @@ def test_refusals():
         ops.rope(x, positions, frequencies(5))
     with pytest.raises(errors.ShapeError, match=r"positions is \[3\], expected one for each of the 2 tokens"):
         ops.rope(x, np.arange(3, dtype=np.int32), frequencies(4))
+    with pytest.raises(errors.ShapeError, match=r"positions is \[2, 1\], expected one for each of the 2 tokens"):
+        ops.rope(x, positions[:, None], frequencies(4))
+    with pytest.raises(errors.ShapeError, match=r"frequencies is \[2, 2\], expected at most half of E = 8"):
+        ops.rope(x, positions, frequencies(4).reshape(2, 2))
     with pytest.raises(errors.ShapeError, match=r"x is \[2, 24\], expected \[T, H, E\]"):
         ops.rope(x.reshape(2, 24), positions, frequencies(4))
     for t in (0, 1):

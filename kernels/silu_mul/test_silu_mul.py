@@ -29,3 +29,11 @@ def test_difference_of_both_sides_is_x():  # silu(x) - silu(-x) = x
 def test_shapes_must_agree():
     with pytest.raises(errors.ShapeError, match=r"pre_linear is \[3\], expected \[4\], the shape of pre"):
         ops.silu_mul(np.ones(4, np.float32), np.ones(3, np.float32))
+
+
+def test_both_must_be_f32():
+    x = np.ones(4, np.float32)
+    with pytest.raises(errors.ArgumentError, match="silu_mul: pre is f16, expected f32"):
+        ops.silu_mul(x.astype(np.float16), x)
+    with pytest.raises(errors.ArgumentError, match="silu_mul: pre_linear is f16, expected f32"):
+        ops.silu_mul(x, x.astype(np.float16))

@@ -29,5 +29,8 @@ def test_small_values_pass_and_large_ones_stop_at_cap():
 
 
 def test_cap_must_be_above_zero():
-    with pytest.raises(errors.ArgumentError, match="softcap: cap is 0.*expected a number above 0"):
-        ops.softcap(np.ones(4, np.float32), 0)
+    for cap in (0, -30):
+        with pytest.raises(errors.ArgumentError, match=f"softcap: cap is {cap}.*expected a number above 0"):
+            ops.softcap(np.ones(4, np.float32), cap)
+    with pytest.raises(errors.ArgumentError, match="softcap: cap is missing or not finite"):
+        ops.softcap(np.ones(4, np.float32), np.inf)

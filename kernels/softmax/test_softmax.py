@@ -20,6 +20,9 @@ def cases():
         yield Case(f"sink above all, masked {x.shape}", (masked[:, None],), (sinks + 300,))
     three = np.random.default_rng(1).standard_normal((4, 3, 37)).astype(np.float32)
     yield Case("a sink a head", (three,), (np.float32([-3, 0, 4]),))
+    equal = np.full((1, 4096), -1.3, np.float32)
+    equal[0, 2048] = 0
+    yield Case("one large, 4095 equal", (equal,))  # in one sum their roundings, all one way, come to 27 units
     yield Case("all masked", (np.full((2, 20), -np.inf, np.float32),))
 
 
@@ -54,6 +57,8 @@ def test_a_nan_takes_its_whole_row_and_no_other():
 def test_sinks_must_be_one_a_head():
     with pytest.raises(errors.ShapeError, match=r"sinks is \[2\], expected one for each head: \[H\] = \[3\]"):
         ops.softmax(np.ones((4, 3, 5), np.float32), np.ones(2, np.float32))
+    with pytest.raises(errors.ShapeError, match=r"sinks is \[5\], expected one for each head: \[H\] = \[0\]"):
+        ops.softmax(np.ones(5, np.float32), np.ones(5, np.float32))  # a row without heads
 
 
 def test_rows_must_have_elements():

@@ -39,3 +39,6 @@ def test_refusals():
         ops.swiglu_oai(x, x[:3])
     with pytest.raises(errors.ArgumentError, match="limit is 0.*expected a number above 0"):
         ops.swiglu_oai(x, x, limit=0)
+    for name in ("alpha", "limit"):
+        with pytest.raises(errors.ArgumentError, match=f"{name} is missing or not finite"):
+            ops.swiglu_oai(x, x, **{name: np.inf})

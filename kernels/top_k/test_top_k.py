@@ -33,3 +33,8 @@ def test_descending_and_of_equals_the_first():
 def test_k_is_one_to_the_columns(k):
     with pytest.raises(errors.ArgumentError, match="expected 1 to 5, the columns of x"):
         ops.top_k(np.ones((2, 5), np.float32), k)
+
+
+def test_x_must_be_rows_of_experts():
+    with pytest.raises(errors.ShapeError, match=r"x is \[2, 5, 3\], expected \[T, X\]"):
+        ops.top_k(np.ones((2, 5, 3), np.float32), 2)

@@ -5,6 +5,8 @@ Also a pytest plugin: `--cutaway-target avx2` forces a CPU target. Importing it 
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +66,8 @@ def check_kernel(op: str, cases: Iterable[Case], targets: Iterable[str] | None =
 
     Each output agrees with the reference within the op's UNITS; all targets and both 1 and 2 threads give the same
     bits; every element is written and nothing beside them; inputs need no alignment and what lies around them (NaN)
-    is not used, nor what earlier calls left in scratch; and no input is changed.
+    is not used, nor what earlier calls left in scratch; and no input is changed. Reading behind an input is a
+    segmentation fault: once, each of them ends where memory does.
     targets: those to run; default: the CPU target that CUTAWAY_TARGET forces, or all of the CPU that run here.
     """
     from cutaway import _core, ops
@@ -79,11 +82,12 @@ def check_kernel(op: str, cases: Iterable[Case], targets: Iterable[str] | None =
         expected, magnitude = expectation(op, case.reads, case.weights, case.attributes)
         first: np.ndarray | None = None
         for target in chosen:
-            for threads, shift in ((1, 0), (2, 1), (1, 2), (1, 3)):
+            for threads, shift in ((1, 0), (2, 1), (1, None), (1, 3)):
                 reads, weights = _misaligned(case.reads, shift), _misaligned(case.weights, shift)
                 out = _core.run_op(op, reads, weights, case.attributes, target, threads, guard=True)
                 out = out.view(expected.dtype) if expected.dtype == np.uint32 else out
-                who = f"{op}/{target} {case.name}, {threads} threads, inputs {shift} floats off alignment"
+                who = f"{op}/{target} {case.name}, {threads} threads, inputs "
+                who += "that end with a page" if shift is None else f"{shift} floats off alignment"
                 for name, given, now in zip(ops.arguments(op), call, (*reads, *weights), strict=False):
                     assert not isinstance(given, np.ndarray) or given.tobytes() == now.tobytes(), (
                         f"{who}: {name} was changed"
@@ -124,19 +128,33 @@ def _assert_same_bits(a: np.ndarray, b: np.ndarray, message: str) -> None:
         raise AssertionError(f"{message}: {int(differs.sum())} of {a.size}, first at {at}: {a[at]!r} and {b[at]!r}")
 
 
-def _misaligned(arrays: Iterable[Any], shift: int) -> list[Any]:
-    """Copies whose data begin `shift` elements after a 64-byte boundary, with NaN around them."""
+def _misaligned(arrays: Iterable[Any], shift: int | None) -> list[Any]:
+    """Copies whose data begin `shift` elements after a 64-byte boundary, with NaN around them; None: that end where a
+    page does, before one that cannot be read."""
     out: list[Any] = []
     for array in arrays:
         if not isinstance(array, np.ndarray) or array.dtype.kind == "V":  # none, or laid out already
             out.append(getattr(array, "packed", array))
             continue
-        room = np.full(array.nbytes + 128 + shift * array.itemsize, 0xFF, np.uint8)  # NaN, as floats
-        begin = -room.ctypes.data % 64 + shift * array.itemsize
+        if shift is None:
+            room = _before_a_wall(array.nbytes)
+            begin = room.size - array.nbytes
+        else:
+            room = np.full(array.nbytes + 128 + shift * array.itemsize, 0xFF, np.uint8)  # NaN, as floats
+            begin = -room.ctypes.data % 64 + shift * array.itemsize
         view = room[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
         view[...] = array
         out.append(view)
     return out
+
+
+def _before_a_wall(size: int) -> np.ndarray:
+    """Whole pages of at least `size` bytes; the page behind them cannot be read."""
+    pages = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+    room = np.frombuffer(mmap.mmap(-1, pages + mmap.PAGESIZE), np.uint8)
+    wall = ctypes.c_void_p(room.ctypes.data + pages)
+    assert ctypes.CDLL(None).mprotect(wall, ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+    return room[:pages]
 
 
 def adversarial_rows(width: int, seed: int = 0) -> Iterator[tuple[str, np.ndarray]]:
