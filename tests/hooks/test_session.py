@@ -370,3 +370,11 @@ def test_a_forward_pass_reads_no_vocabulary_into_python(model, monkeypatch):
     vars(m).pop("cfg", None)  # made again
     m.run(TEXT)
     assert isinstance(m.cfg.gguf, Metadata) and asked == []
+
+
+def test_what_was_watched_is_there_after_the_model_was_closed():
+    model = ct.load("tiny:llama")
+    with model.session(n_ctx=8) as session:
+        out = session.forward([np.array([5, 6, 7], np.int32)], watch=["blocks.0.resid_post"])
+    model.close()
+    assert out.cache["blocks.0.resid_post"].shape == (1, 3, 64) and out.cache.manifest["file"] == "llama.gguf"
