@@ -38,6 +38,7 @@ def test_a_token_reads_the_experts_it_goes_to_and_a_windows_part_of_the_cache(ti
     assert moved["cache"] == 2 * config["G"] * config["E"] * 2 * (100 + 100 + 32 + 32)
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("target", _core.targets())
 def test_peaks_are_of_this_machine(monkeypatch, target):
     from cutaway import roofline
