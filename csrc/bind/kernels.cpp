@@ -173,6 +173,22 @@ struct Guarded {
   }
 };
 
+// Threads may not meet in the output, whichever of them is last: each half of the units, computed alone, has to leave
+// the other's elements as they were.
+void check_halves(const Op& op, Call call, size_t kernel, size_t elements, const std::string& who) {
+  Guarded half[2] = {Guarded(elements), Guarded(elements)};
+  for (int64_t i = 0; i < 2; ++i) {
+    call.out.data = half[i].data();
+    alignas(64) std::byte args[kMostArgs];
+    op.bind(call, args);
+    const int64_t units = op.units(args), begin = units * i / 2, end = units * (i + 1) / 2;
+    if (begin < end) op.compute(args, kernel, begin, end, thread_scratch(op.scratch_bytes(args)));
+  }
+  for (size_t i = 0; i < elements; ++i)
+    if (half[0].data()[i] != kPoison && half[1].data()[i] != kPoison)
+      throw Error("InternalError", who + " wrote element " + std::to_string(i) + " of its output from both halves");
+}
+
 // The CUDA device 0, made when a kernel of `target` is first asked for. Never destroyed: at exit the driver may be
 // gone.
 Backend& cuda_device(const std::string& target) {
@@ -285,6 +301,7 @@ py::array run_op(const std::string& name, const py::sequence& reads, const py::s
   last_kernel = name + "/" + op.targets[kernel];
   if (guard) {
     guarded->check(last_kernel);
+    if (threads > 1) check_halves(op, call, kernel, elements, last_kernel);
     std::memcpy(out.mutable_data(), guarded->data(), elements * sizeof(float));
   }
   return out;

@@ -148,6 +148,8 @@ def test_refusals():
     q, keys, values = inputs(3, 5, 4, 2, 8)
     with pytest.raises(errors.ShapeError, match="q has 4 heads and keys 3, expected a multiple"):
         ops.attention(q, np.ones((5, 3, 8), np.float32), np.ones((5, 3, 8), np.float32), scale=1.0)
+    with pytest.raises(errors.ShapeError, match=r"keys is \[5, 2, 7\], expected \[S, G, E\] with E = 8"):
+        ops.attention(q, keys[..., :7], values, scale=1.0)
     with pytest.raises(errors.ShapeError, match=r"values is \[4, 2, 8\], expected \[5, 2, 8\], the shape of keys"):
         ops.attention(q, keys, values[:4], scale=1.0)
     with pytest.raises(errors.ShapeError, match="keys has 2 positions, expected at least the 3 of q"):

@@ -73,6 +73,7 @@ def test_refusals():
         ops.attention_scores(q.reshape(12, 8), keys, scale=1.0)
     with pytest.raises(errors.ArgumentError, match="missing a required argument: 'scale'"):
         ops.attention_scores(q, keys)
+    ops.attention_scores(q, keys, scale=1.0, window=2.0**53)  # the last of which all before are whole numbers
     for window in (-1, 0.5, np.nan, 2.0**54):
         with pytest.raises(errors.ArgumentError, match="window is"):
             ops.attention_scores(q, keys, scale=1.0, window=window)

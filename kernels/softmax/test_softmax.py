@@ -20,14 +20,18 @@ def cases():
         yield Case(f"sink above all, masked {x.shape}", (masked[:, None],), (sinks + 300,))
     three = np.random.default_rng(1).standard_normal((4, 3, 37)).astype(np.float32)
     yield Case("a sink a head", (three,), (np.float32([-3, 0, 4]),))
-    equal = np.full((1, 4096), -1.3, np.float32)
-    equal[0, 2048] = 0
-    yield Case("one large, 4095 equal", (equal,))  # in one sum their roundings, all one way, come to 27 units
     yield Case("all masked", (np.full((2, 20), -np.inf, np.float32),))
 
 
 def test_every_kernel():
-    check_kernel("softmax", cases())
+    assert check_kernel("softmax", cases()) < 6  # worst seen 1.83
+
+
+def test_rows_whose_sums_round_one_way():  # worst seen 9.46; 64 units and more if all were one sum
+    for width, value in ((512, -0.021097876), (4096, -0.016904831), (4096, -0.5), (4096, -1.3)):
+        row = np.full((1, width), value, np.float32)
+        row[0, width // 2] = 0
+        check_kernel("softmax", [Case(f"one 0, the others {value} {row.shape}", (row,))])
 
 
 def test_rows_add_to_one_and_masked_is_zero():

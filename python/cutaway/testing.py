@@ -65,9 +65,9 @@ def check_kernel(op: str, cases: Iterable[Case], targets: Iterable[str] | None =
     """Asks every kernel of an op everything, over all cases; returns the worst error seen, in units.
 
     Each output agrees with the reference within the op's UNITS; all targets and both 1 and 2 threads give the same
-    bits; every element is written and nothing beside them; inputs need no alignment and what lies around them (NaN)
-    is not used, nor what earlier calls left in scratch; and no input is changed. Reading behind an input is a
-    segmentation fault: once, each of them ends where memory does.
+    bits; every element is written, from one half of the units only, and nothing beside them; inputs need no alignment
+    and what lies around them (NaN) is not used, nor what earlier calls left in scratch; and no input is changed.
+    Reading behind an input is a segmentation fault: once, each of them ends where memory does.
     targets: those to run; default: the CPU target that CUTAWAY_TARGET forces, or all of the CPU that run here.
     """
     from cutaway import _core, ops
