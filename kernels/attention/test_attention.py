@@ -51,6 +51,8 @@ def cases():
             broken = q.copy()
             broken[0, 0, E // 2] = value
             yield Case(f"{name} one {value}", (broken, keys, values), (), attributes)
+    # A tile whose first query sees position 1023, the last before a multiple of 512, and its last one 589 from 512 on.
+    yield Case("scores far from their base", inputs(700, 1418, 1, 1, 2), (), {"scale": 0.7, "window": 32})
     yield Case("more queries than CUDA has rows of scratch", inputs(150, 160, 9, 3, 33), (), {"scale": 0.2})
 
 

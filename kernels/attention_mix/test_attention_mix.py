@@ -69,6 +69,18 @@ def test_zero_hides_one_element_from_one_query(target, dtype):  # in each place 
         np.testing.assert_array_equal(np.isfinite(z[..., e]).sum(), 1)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("G", [1, 2])
+@pytest.mark.parametrize("target", _core.targets())
+def test_zero_hides_nan_of_one_head_behind_a_number(target, G, dtype):  # in another 64 positions, which add up apart
+    pattern, values = inputs(2, 150, 4, G, 33)
+    pattern[..., [10, 100]] = 0
+    hidden = values.astype(dtype)
+    clean = ops.attention_mix(pattern, hidden, target=target)
+    hidden[100, -1] = np.nan
+    np.testing.assert_array_equal(ops.attention_mix(pattern, hidden, target=target), clean)
+
+
 def test_one_position_is_its_value():
     _, values = inputs(1, 30, 4, 2, 33)
     pattern = np.zeros((1, 4, 30), np.float32)
