@@ -55,11 +55,13 @@ std::shared_ptr<PackedWeight> pack_weight(const std::string& name, const py::arr
   const int64_t X = raw.ndim() == 3 ? raw.shape(0) : 1, N = raw.shape(raw.ndim() - 2);
   const Shape shape = raw.ndim() == 3 ? Shape{X, N, K} : Shape{N, K};
   auto out = std::make_shared<PackedWeight>();
-  *out = {std::vector<std::byte>(packed_bytes(*format, shape)), format, shape};
   const auto* bytes = static_cast<const std::byte*>(raw.data());
   Pool pool(1);
   const StoredRows rows = [&](int64_t first, int64_t, void*) { return bytes + first * row_bytes(*format, K); };
-  pack(*format, shape, rows, out->data.data(), pool);
+  for (const Format* as : {&shortest(*format, K), format}) {
+    *out = {std::vector<std::byte>(packed_bytes(*as, shape)), as, shape};
+    if (pack(*as, shape, rows, out->data.data(), pool)) break;
+  }
   return out;
 }
 
@@ -346,6 +348,7 @@ void bind_kernels(py::module_& m) {
                                return out;
                              })
       .def_property_readonly("format", [](const PackedWeight& w) { return w.format->name; })
+      .def_property_readonly("nbytes", [](const PackedWeight& w) { return w.data.size(); })
       .def(
           "row",
           [](const PackedWeight& w, int64_t n) {

@@ -47,16 +47,9 @@ class CpuBackend : public Backend {
   size_t weight_bytes(const Format& format, const Shape& shape) const override { return packed_bytes(format, shape); }
 
   Tensor weight(const Format& format, const Shape& shape, const StoredRows& rows) override {
-    size_t bytes = packed_bytes(format, shape);
-    Tensor out{.data = allocate_once(bytes), .format = &format, .shape = shape, .layout = Layout::packed};
-    std::lock_guard lock(mutex_);
-    try {
-      pack(format, shape, rows, out.data, pool_);
-    } catch (...) {
-      release(out.data, bytes);
-      throw;
-    }
-    return out;
+    const Format& tried = shortest(format, shape.last());
+    Tensor out = packed(tried, shape, rows);
+    return out.data ? out : packed(format, shape, rows);
   }
 
   bool takes_q8(const Format& format) const override { return has_codes(format); }
@@ -97,6 +90,21 @@ class CpuBackend : public Backend {
   double seconds_in_kernels() override { return pool_.seconds_in_bodies(); }
 
  private:
+  // No tensor if the packing does not hold its values.
+  Tensor packed(const Format& format, const Shape& shape, const StoredRows& rows) {
+    const size_t bytes = packed_bytes(format, shape);
+    Tensor out{.data = allocate_once(bytes), .format = &format, .shape = shape, .layout = Layout::packed};
+    std::lock_guard lock(mutex_);
+    try {
+      if (pack(format, shape, rows, out.data, pool_)) return out;
+    } catch (...) {
+      release(out.data, bytes);
+      throw;
+    }
+    release(out.data, bytes);
+    return {};
+  }
+
   std::string target_;
   ToF16* to_f16_;
   Pool pool_;

@@ -89,7 +89,10 @@ Weights::Entry Weights::load(const WeightRef& ref, bool packed) {
     read_rows(*file_, tensor, ref, bytes, in_first, n, count, buffer);
     return buffer;
   };
-  if (packed) return {ref, true, backend_->weight(format, shape, read), backend_->weight_bytes(format, shape)};
+  if (packed) {
+    const Tensor out = backend_->weight(format, shape, read);
+    return {ref, true, out, backend_->weight_bytes(*out.format, shape)};
+  }
   if (format.payload != Payload::f32)
     throw Error("MappingError",
                 file_->parts[0] + ": " + printable(ref.tensor) + " is " + format.name + ", expected f32", "",

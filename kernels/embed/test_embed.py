@@ -10,10 +10,11 @@ from cutaway.testing import Case, check_kernel
 def cases():
     rng = np.random.default_rng(0)
     for name in formats.names():
-        for D in (256, 33) if formats.module(name).BLOCK == 1 else (256,):
-            w = ops.Stored(name, formats.module(name).pack(rng.standard_normal((37, D)).astype(np.float32)))
+        for D, scale in ((256, 1), (256, 0.3), (33, 1)) if formats.module(name).BLOCK == 1 else ((256, 1),):
+            values = rng.standard_normal((37, D)).astype(np.float32) * np.float32(scale)  # below 2: packed in 15 bits
+            w = ops.Stored(name, formats.module(name).pack(values))
             for ids in ([0, 36, 15, 16, 17, 0], [36], range(36, 3, -1)):
-                yield Case(f"{name} T={len(ids)} D={D}", (np.array(ids, np.int32),), (w,))
+                yield Case(f"{name} T={len(ids)} D={D} times {scale}", (np.array(ids, np.int32),), (w,))
 
 
 def test_every_kernel():

@@ -9,11 +9,14 @@ from cutaway.kernels.quantize_q8 import quantize_q8
 from cutaway.testing import Case, assert_agrees, check_kernel
 
 CODED = [name for name in formats.names() if formats.module(name).BLOCK > 1]
+PLAIN = [name for name in formats.names() if formats.module(name).BLOCK == 1]
 
 
 def weight(name, X, N, K, seed=0):
     rng = np.random.default_rng(seed)
-    return ops.Stored(name, formats.module(name).pack(rng.standard_normal((X, N, K)).astype(np.float32)))
+    name, _, below = name.partition(" below ")
+    w = rng.standard_normal((X, N, K)).astype(np.float32) * np.float32(0.3 if below else 1)
+    return ops.Stored(name, formats.module(name).pack(w))
 
 
 def inputs(T, A, X, K, own_rows, seed=1):
@@ -24,8 +27,8 @@ def inputs(T, A, X, K, own_rows, seed=1):
 
 
 def cases():
-    for name in formats.names():
-        K = 256 if name in CODED else 211
+    for name in (*formats.names(), "f16 below 2", "bf16 below 2"):
+        K = 211 if name in PLAIN else 256
         for T, A, X, N in ((1, 1, 1, 1), (1, 2, 3, 16), (9, 3, 5, 33)):
             w, bias = weight(name, X, N, K), np.linspace(-3, 3, X * N, dtype=np.float32).reshape(X, N)
             yield Case(f"{name} {T, A, X, N}", inputs(T, A, X, K, False), (w, None))
@@ -53,7 +56,7 @@ def test_rounded_activations(name, own_rows):
         assert len(bits) == 1, f"{name}: targets differ in their bits"
 
 
-@pytest.mark.parametrize("name", ["mxfp4", "q4_k", "f32"])
+@pytest.mark.parametrize("name", ["mxfp4", "q4_k", "f32", "bf16 below 2"])
 def test_packed_rows_are_the_stored_values(name):  # counted through, expert by expert
     w = weight(name, 3, 19, 256)
     for n, row in enumerate(w.values.reshape(-1, 256)):

@@ -22,7 +22,7 @@ enum class Scales {
 // What the packed layout (packed.h) and the kernels, at compile time, know of a format.
 struct Packing {
   Scales scales = Scales::none;
-  int bits = 0;           // of a code: 2 to 6, or 8; 0 for plain floats
+  int bits = 0;           // of a code: 2 to 6, or 8; of plain floats 0, or 15 where they go without bit 14
   int group = 0;          // elements that share a scale: 32 or 16; 0 for plain floats
   int offset = 0;         // subtracted from a code to get the signed integer: 0, or a power of two; unused with a table
   bool minimums = false;  // whether there are minimums
@@ -59,7 +59,9 @@ struct Format {
   // One stored block to Codes; null for plain floats.
   void (*unpack_codes)(const void* block, Codes* out);
   // `count` stored rows of K elements, one after the other, to a strip of the packed layout: see packed.h.
-  void (*pack_strip)(int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip);
+  // False if this packing does not hold their values.
+  bool (*pack_strip)(int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip);
+  const Format* below_2 = nullptr;  // the same with a packing for values below 2 in magnitude only, if there is one
 };
 
 std::span<const Format* const> formats();

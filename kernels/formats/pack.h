@@ -65,7 +65,7 @@ inline void put_cell(const Packing& p, const Cell& at, uint8_t* cell, int64_t la
 // --- strips: up to sixteen stored rows that lie one after the other
 
 template <const Format& F>
-void pack_codes(int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip) {
+bool pack_codes(int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip) {
   const Packing p = F.packing;
   const Cell at = cell_of(p);
   const int64_t bytes = row_bytes(F, K);
@@ -75,16 +75,39 @@ void pack_codes(int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip) {
       F.unpack_codes(rows + lane * bytes, &codes);
       put_cell(p, at, strip, lane, codes);
     }
+  return true;
 }
 
 template <typename T>
-void pack_floats(int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip) {
+bool pack_floats(int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip) {
   constexpr int64_t width = 16;  // columns whose lines stay in the first cache while all lanes are put there
   for (int64_t from = 0; from < K; from += width)
     for (int64_t lane = 0; lane < count; ++lane)
       for (int64_t k = from; k < std::min(K, from + width); ++k)
         std::memcpy(strip + (k * kStripRows + lane) * int64_t{sizeof(T)}, rows + (lane * K + k) * int64_t{sizeof(T)},
                     sizeof(T));
+  return true;
+}
+
+inline bool pack_below_2(int64_t K, const uint8_t* rows, int64_t count, uint8_t* strip) {
+  constexpr int64_t width = kBlockColumns, line = 2 * kStripRows, last = 15;
+  for (int64_t from = 0; from < K; from += width, strip += kShortCell) {
+    uint16_t words[width * kStripRows] = {}, all = 0;
+    for (int64_t lane = 0; lane < count; ++lane)
+      for (int64_t k = 0; k < width; ++k) {
+        uint16_t& word = words[k * kStripRows + lane];
+        std::memcpy(&word, rows + (lane * K + from + k) * 2, 2);
+        all |= word;
+      }
+    if (all & 0x4000) return false;
+    for (int64_t i = 0; i < last; ++i)
+      for (int64_t j = 0; j < line; ++j) {
+        const int bit = words[last * line + j] >> (i < 14 ? i : 15) & 1;
+        words[i * line + j] = static_cast<uint16_t>(words[i * line + j] | bit << 14);
+      }
+    std::memcpy(strip, words, kShortCell);
+  }
+  return true;
 }
 
 }  // namespace cutaway

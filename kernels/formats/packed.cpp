@@ -1,6 +1,7 @@
 #include "formats/packed.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <memory>
 
@@ -54,16 +55,31 @@ void get_cell(const Packing& p, const Cell& at, const uint8_t* cell, int64_t lan
   }
 }
 
+// An element of floats that go without bit 14.
+uint16_t short_word(const uint8_t* cell, int64_t column, int64_t lane) {
+  const auto word = [&](int64_t line, int64_t j) {
+    uint16_t out;
+    std::memcpy(&out, cell + line * 64 + j * 2, 2);
+    return out;
+  };
+  const int64_t line = column / 2, j = column % 2 * kStripRows + lane;
+  if (line < 15) return word(line, j) & 0xbfff;
+  int bits = 0;
+  for (int i = 0; i < 15; ++i) bits |= (word(i, j) >> 14 & 1) << (i < 14 ? i : 15);
+  return static_cast<uint16_t>(bits);
+}
+
 }  // namespace
 
-void pack(const Format& f, const Shape& shape, const StoredRows& rows, void* out, Pool& pool) {
+bool pack(const Format& f, const Shape& shape, const StoredRows& rows, void* out, Pool& pool) {
   const int64_t N = shape[shape.rank - 2], K = shape.last(), X = shape.rank == 3 ? shape[0] : 1, each = strips(N);
   const int64_t stored = row_bytes(f, K), run = std::max<int64_t>(1, kReadBytes / std::max<int64_t>(1, 16 * stored));
   const size_t bytes = strip_bytes(f, K);
+  std::atomic<bool> fits = true;
   pool.parallel_for(X * each, [&](int64_t begin, int64_t end, int) {
     const auto buffer = std::make_unique_for_overwrite<uint8_t[]>(
         static_cast<size_t>(std::min(run, end - begin) * kStripRows * stored));
-    for (int64_t s = begin, next; s < end; s = next) {
+    for (int64_t s = begin, next; s < end && fits; s = next) {
       next = std::min({end, s + run, (s / each + 1) * each});  // a run ends with its matrix
       const int64_t first = s % each * kStripRows, count = std::min(N - first, (next - s) * kStripRows);
       const auto* from = static_cast<const uint8_t*>(rows(s / each * N + first, count, buffer.get()));
@@ -71,15 +87,24 @@ void pack(const Format& f, const Shape& shape, const StoredRows& rows, void* out
         auto* strip = static_cast<uint8_t*>(out) + static_cast<size_t>(i) * bytes;
         const int64_t lanes = std::min(kStripRows, N - i % each * kStripRows);
         if (lanes < kStripRows) std::memset(strip, 0, bytes);
-        f.pack_strip(K, from, lanes, strip);
+        if (!f.pack_strip(K, from, lanes, strip)) fits = false;
       }
     }
   });
+  return fits;
 }
 
 void unpack_packed_row(const Format& f, const void* packed, int64_t K, int64_t n, float* out) {
   const auto* strip = static_cast<const uint8_t*>(packed) + static_cast<size_t>(n / kStripRows) * strip_bytes(f, K);
   const int64_t lane = n % kStripRows;
+  if (f.packing.bits == 15) {
+    for (int64_t k = 0; k < K; ++k) {
+      const uint16_t word =
+          short_word(strip + static_cast<size_t>(k / kBlockColumns) * kShortCell, k % kBlockColumns, lane);
+      f.unpack_row(&word, out + k, 1);
+    }
+    return;
+  }
   if (!has_codes(f)) {
     for (int64_t k = 0; k < K; ++k) f.unpack_row(strip + (k * kStripRows + lane) * f.block_bytes, out + k, 1);
     return;

@@ -3,6 +3,9 @@
 // of the file, bit for bit, in as many bits; only their places change.
 //
 //   floats (f32 f16 bf16)   strip = [K][16 rows]
+//   f16 and bf16, all below 2 in magnitude, K a multiple of 32: bit 14, the exponent's highest, is 0 everywhere. 32
+//     columns are 16 lines of 64 bytes; the last is left out, and its bit i is bit 14 of line i, its sign that of line
+//     14
 //   codes                   strip = [K / 32] cells, or [K / 256] where scales have factors in common; a cell is
 //     d          [16 rows] float16, or a byte each where it is an exponent
 //     m          the same, if the format has minimums
@@ -27,6 +30,7 @@ namespace cutaway {
 
 constexpr int64_t kStripRows = 16;
 constexpr int64_t kBlockColumns = 32;
+constexpr size_t kShortCell = 15 * 64;  // bytes of 32 columns of floats below 2
 
 // Static, so that a file built for a wide target keeps its own copy to itself.
 struct Cell {
@@ -52,6 +56,7 @@ static constexpr Cell cell_of(const Packing& p) {
 static inline bool has_codes(const Format& f) { return f.payload == Payload::codes; }
 
 static inline size_t strip_bytes(const Format& f, int64_t K) {
+  if (f.packing.bits == 15) return static_cast<size_t>(K / kBlockColumns) * kShortCell;
   if (!has_codes(f)) return static_cast<size_t>(K * kStripRows * f.block_bytes);
   const Cell cell = cell_of(f.packing);
   return static_cast<size_t>(K / cell.columns) * cell.bytes;
@@ -74,8 +79,13 @@ static inline size_t packed_bytes(const Format& f, const Shape& shape) {
 // threads.
 using StoredRows = std::function<const void*(int64_t first, int64_t count, void* buffer)>;
 
-// Packs a weight [N, K] or [X, N, K] into `out`, packed_bytes() long.
-void pack(const Format& f, const Shape& shape, const StoredRows& rows, void* out, Pool& pool);
+// How a weight with rows of K elements should be packed, if its values allow.
+static inline const Format& shortest(const Format& f, int64_t K) {
+  return f.below_2 && K % kBlockColumns == 0 ? *f.below_2 : f;
+}
+
+// Packs a weight [N, K] or [X, N, K] into `out`, packed_bytes() long. False if f's packing does not hold its values.
+[[nodiscard]] bool pack(const Format& f, const Shape& shape, const StoredRows& rows, void* out, Pool& pool);
 
 // Row n of a packed weight to float32, bit for bit what unpack_row gives for the stored row.
 void unpack_packed_row(const Format& f, const void* packed, int64_t K, int64_t n, float* out);

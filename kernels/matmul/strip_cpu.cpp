@@ -1,5 +1,6 @@
 #include "matmul/strip.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "format_table.h"  // generated: CUTAWAY_FORMATS(X) and every format's header
@@ -256,6 +257,36 @@ void unpack_floats(const uint8_t* strip, const int8_t* table, int64_t K, float* 
   }
 }
 
+// 32 columns of floats that go without bit 14 (packed.h) as they would lie with it.
+CUTAWAY_INLINE void widen(const std::byte* cell, std::byte* out) {
+  using Line = uint16_t __attribute__((vector_size(64)));
+  Line last{};
+  for (int i = 0; i < 15; ++i) {
+    Line line;
+    std::memcpy(&line, cell + 64 * i, 64);
+    last = last >> 1 | (line & 0x4000);
+    line &= 0xbfff;
+    std::memcpy(out + 64 * i, &line, 64);
+  }
+  last = (last & 0x3fff) | (last & 0x4000) << 1;
+  std::memcpy(out + 64 * 15, &last, 64);
+}
+
+struct alignas(64) WideCell {
+  std::byte bytes[1024];
+};
+
+// Where columns [from, from + 32) of a strip lie as [32][16 rows]: in the strip, or in `wide`.
+template <Payload payload, int bits>
+CUTAWAY_INLINE const std::byte* columns_from(const std::byte* strip, int64_t from, WideCell& wide) {
+  if constexpr (bits == 15) {
+    widen(strip + from / kBlockColumns * int64_t{kShortCell}, wide.bytes);
+    return wide.bytes;
+  } else {
+    return strip + from * kStripRows * (payload == Payload::f32 ? 4 : 2);
+  }
+}
+
 template <Payload payload>
 CUTAWAY_INLINE f32x16 load_column(const std::byte* strip, int64_t k) {
   if constexpr (payload == Payload::f16) return load_f16(reinterpret_cast<const uint16_t*>(strip) + k * 16);
@@ -263,34 +294,51 @@ CUTAWAY_INLINE f32x16 load_column(const std::byte* strip, int64_t k) {
   else return load(reinterpret_cast<const float*>(strip) + k * 16);
 }
 
-template <Payload payload>
+template <Payload payload, int bits>
 void unpack_columns(const std::byte* strip, int64_t K, float* out) {
-  for (int64_t k = 0; k < K; ++k) store(out + k * 16, load_column<payload>(strip, k));
+  WideCell wide;
+  for (int64_t from = 0; from < K; from += 32) {
+    const std::byte* columns = columns_from<payload, bits>(strip, from, wide);
+    for (int64_t k = 0; k < std::min<int64_t>(32, K - from); ++k)
+      store(out + (from + k) * 16, load_column<payload>(columns, k));
+  }
 }
 
-template <Payload payload, int S, int TOKENS>
+template <Payload payload, int bits, int S, int TOKENS>
 [[gnu::flatten]] void multiply_floats(const Strip* strips, const void* const* x, Lanes* const* out) {
-  const std::byte *rows[TOKENS], *w[S];
+  const std::byte* rows[TOKENS];
   point<TOKENS>(x, rows);
-  for (int s = 0; s < S; ++s) w[s] = strips[s].data;
   Sums<S, TOKENS, f32x16> acc;
   clear(acc);
   Ahead<S, TOKENS, kFloatLines> ahead(strips);
-  const int64_t K = strips->K;
-  for (int64_t from = 0; from < K; from += 32) {
-    const int64_t to = from + 32 < K ? from + 32 : K;
-    ahead.fetch();
-    Sums<S, TOKENS, f32x16> part;
-    clear(part);
-    for (int64_t k = from; k < to; ++k) {
-      f32x16 column[S];
-      each<S>([&]<int s>() { column[s] = load_column<payload>(w[s], k); });
-      each_pair<S, TOKENS>([&]<int s, int t>() {
-        part.of[s][t] = fma(column[s], broadcast(reinterpret_cast<const float*>(rows[t])[k]), part.of[s][t]);
+  // Sums of `blocks` times 32 columns are under way at once.
+  const auto add = [&]<int blocks>(int64_t from, int64_t count) {
+    WideCell wide[blocks][S];
+    const std::byte* columns[blocks][S];
+    Sums<S, TOKENS, f32x16> part[blocks];
+    each<blocks>([&]<int b>() {
+      ahead.fetch();
+      each<S>([&]<int s>() { columns[b][s] = columns_from<payload, bits>(strips[s].data, from + 32 * b, wide[b][s]); });
+      clear(part[b]);
+    });
+    for (int64_t k = 0; k < count; ++k)
+      each<blocks>([&]<int b>() {
+        f32x16 column[S];
+        each<S>([&]<int s>() { column[s] = load_column<payload>(columns[b][s], k); });
+        each_pair<S, TOKENS>([&]<int s, int t>() {
+          const float x = reinterpret_cast<const float*>(rows[t])[from + 32 * b + k];
+          part[b].of[s][t] = fma(column[s], broadcast(x), part[b].of[s][t]);
+        });
       });
-    }
-    each_pair<S, TOKENS>([&]<int s, int t>() { acc.of[s][t] = acc.of[s][t] + part.of[s][t]; });
-  }
+    each<blocks>([&]<int b>() {
+      each_pair<S, TOKENS>([&]<int s, int t>() { acc.of[s][t] = acc.of[s][t] + part[b].of[s][t]; });
+    });
+  };
+  constexpr int kBlocks = S * TOKENS == 1 ? 2 : 1;
+  const int64_t K = strips->K;
+  int64_t from = 0;
+  for (; from + 32 * kBlocks <= K; from += 32 * kBlocks) add.template operator()<kBlocks>(from, 32);
+  for (; from < K; from += 32) add.template operator()<1>(from, std::min<int64_t>(32, K - from));
   put(acc, out);
 }
 
@@ -323,14 +371,24 @@ template <Packing P>
 constexpr Products packed_products = all_products([]<int S, int n>() { return &multiply_packed<P, S, n>; });
 template <Kind kind>
 constexpr Products unpacked_products = all_products([]<int S, int n>() { return &multiply_unpacked<kind, S, n>; });
-template <Payload payload>
-constexpr Products float_products = all_products([]<int S, int n>() { return &multiply_floats<payload, S, n>; });
+template <Payload payload, int bits>
+constexpr Products float_products = all_products([]<int S, int n>() { return &multiply_floats<payload, bits, S, n>; });
+
+// Calls todo.operator()<payload, bits>() for the floats of f, or of what its codes are unpacked to.
+template <class Todo>
+CUTAWAY_INLINE auto with_floats(const Format& f, const Todo& todo) {
+  const bool shorter = f.packing.bits == 15;
+  if (f.payload == Payload::f16)
+    return shorter ? todo.template operator()<Payload::f16, 15>() : todo.template operator()<Payload::f16, 0>();
+  if (f.payload == Payload::bf16)
+    return shorter ? todo.template operator()<Payload::bf16, 15>() : todo.template operator()<Payload::bf16, 0>();
+  return todo.template operator()<Payload::f32, 0>();
+}
 
 // The products with strips as they are read.
 const Products* find_products(const Format& f, bool rounded, bool unpacked) {
-  if (!rounded && !unpacked && f.payload == Payload::f16) return &float_products<Payload::f16>;
-  if (!rounded && !unpacked && f.payload == Payload::bf16) return &float_products<Payload::bf16>;
-  if (!rounded) return &float_products<Payload::f32>;
+  if (!rounded && unpacked) return &float_products<Payload::f32, 0>;
+  if (!rounded) return with_floats(f, []<Payload payload, int bits>() { return &float_products<payload, bits>; });
   const Products* found = nullptr;
   with_packing(f, [&]<Packing P>() {
     if constexpr (has_planes(P))
@@ -342,8 +400,8 @@ const Products* find_products(const Format& f, bool rounded, bool unpacked) {
 
 void unpack(const Format& f, const std::byte* strip, int64_t K, bool rounded, std::byte* out) {
   auto* floats = reinterpret_cast<float*>(out);
-  if (f.payload == Payload::f16) return unpack_columns<Payload::f16>(strip, K, floats);
-  if (f.payload == Payload::bf16) return unpack_columns<Payload::bf16>(strip, K, floats);
+  if (!has_codes(f))
+    return with_floats(f, [&]<Payload payload, int bits>() { unpack_columns<payload, bits>(strip, K, floats); });
   const auto* cells = reinterpret_cast<const uint8_t*>(strip);
   with_packing(f, [&]<Packing P>() {
     if constexpr (has_planes(P))

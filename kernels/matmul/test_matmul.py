@@ -10,11 +10,14 @@ from cutaway.testing import Case, check_kernel, units_off
 
 CODED = [name for name in formats.names() if formats.module(name).BLOCK > 1]
 PLAIN = [name for name in formats.names() if formats.module(name).BLOCK == 1]
+BELOW_2 = ("f16 below 2", "bf16 below 2")  # packed without bit 14
 
 
 def weight(name, N, K, seed=0):
     rng = np.random.default_rng(seed)
-    return ops.Stored(name, formats.module(name).pack(rng.standard_normal((N, K)).astype(np.float32)))
+    name, _, below = name.partition(" below ")
+    w = rng.standard_normal((N, K)).astype(np.float32) * np.float32(0.3 if below else 1)
+    return ops.Stored(name, formats.module(name).pack(w))
 
 
 def activations(T, K, seed=1):
@@ -23,9 +26,9 @@ def activations(T, K, seed=1):
     return x
 
 
-@pytest.mark.parametrize("name", formats.names())
+@pytest.mark.parametrize("name", formats.names() + BELOW_2)
 def test_float_activations(name):
-    K = 512 if name in CODED else 211
+    K = 211 if name in PLAIN else 512 if name in CODED else 224
     cases = [
         Case(f"{name} T={T} N={N}", (activations(T, K),), (weight(name, N, K), bias))
         for T, N in ((1, 1), (1, 16), (2, 17), (17, 33))
@@ -44,7 +47,7 @@ def test_rounded_activations(name):
     check_kernel("matmul", cases)
 
 
-@pytest.mark.parametrize("name", formats.names())
+@pytest.mark.parametrize("name", formats.names() + BELOW_2)
 def test_one_token_or_many_same_bits_on_every_target(name):
     """However many tokens share a tile or an unpacked strip, and whatever the machine multiplies integers with."""
     w, x = weight(name, 35, 512), activations(13, 512)
@@ -56,7 +59,7 @@ def test_one_token_or_many_same_bits_on_every_target(name):
                 assert ops.matmul(rows[:T], w, target=target).tobytes() == alone[:T].tobytes(), (target, T)
 
 
-@pytest.mark.parametrize("name", ["f32", "bf16", "q4_1", "q5_0", "q6_k"])  # as stored, unpacked, of codes in planes
+@pytest.mark.parametrize("name", ["f32", "bf16", "f16 below 2", "q4_1", "q5_0", "q6_k"])  # unpacked or not, in planes
 def test_many_tokens_on_any_number_of_threads_same_bits(name):
     """Tokens are cut into pieces of 48 and more and slices of 24, strips into pairs: a thread begins anywhere."""
     w, x = weight(name, 83, 256), activations(287, 256)
@@ -103,6 +106,36 @@ def test_packed_rows_are_the_stored_values(name):
     w = weight(name, 19, 512)
     for n in range(19):
         assert w.packed.row(n).tobytes() == w.values[n].tobytes()
+
+
+@pytest.mark.parametrize("name", ["f16", "bf16"])
+def test_halves_below_2_take_15_bits_and_lose_none(name):
+    """Each of their patterns, in several places; products with rows of the identity give them back."""
+    below = np.array([bits for bits in range(2**16) if not bits & 0x4000], np.uint16)
+    for seed in range(3):
+        raw = np.random.default_rng(seed).permutation(below).reshape(1024, 32)
+        w = ops.Stored(name, raw.view(np.uint8))
+        assert w.packed.nbytes == raw.nbytes * 15 // 16
+        assert all(w.packed.row(n).tobytes() == w.values[n].tobytes() for n in range(1024))
+        ones = np.eye(32, dtype=np.float32)
+        for target in _core.targets():
+            for T in (1, 3, 32):  # one product, several, unpacked
+                y = np.concatenate([ops.matmul(ones[t : t + T], w, target=target) for t in range(0, 32, T)])
+                np.testing.assert_array_equal(y, w.values.T, err_msg=f"{target} T={T}")
+
+
+@pytest.mark.parametrize("name", ["f16", "bf16"])
+@pytest.mark.parametrize("place", [(0, 0), (3, 31), (16, 30), (36, 95), (20, 64)])
+def test_one_half_of_2_or_more_takes_16_bits(name, place):
+    short = weight(f"{name} below 2", 37, 96)
+    assert short.packed.nbytes == 48 * 96 * 2 * 15 // 16
+    for value in (2, -2, 3e4, np.inf, np.nan):
+        values = short.values.copy()
+        values[place] = value
+        w = ops.Stored(name, formats.module(name).pack(values))
+        assert w.packed.nbytes == 48 * 96 * 2
+        assert all(w.packed.row(n).tobytes() == w.values[n].tobytes() for n in range(37))
+    assert weight(f"{name} below 2", 37, 48).packed.nbytes == 48 * 48 * 2  # rows that are no multiple of 32
 
 
 @pytest.mark.parametrize("name", ["f16", "bf16"])

@@ -298,7 +298,8 @@ def _remedies(
 
 
 def weight_bytes(file: Any, graph: Graph) -> dict[str, int]:
-    """Bytes of the weights by format as they will lie in memory; what several stages use is counted once."""
+    """Bytes of the weights by format as they will lie in memory; what several stages use is counted once. f16 and bf16
+    may take a sixteenth less, if their values are below 2: see kernels/formats/packed.h."""
     tensors = {t.name: t for t in file.tensors}
     known = {f["name"]: f for f in _core.formats()}
     arguments = {op["name"]: op["weights"] for op in _core.ops()}

@@ -17,7 +17,7 @@ from cutaway.report import Report
 from cutaway.testing import expectation
 
 # T and width: whole vectors and tails; more tokens than are multiplied in one go, or unpacked for, or one piece takes
-SHAPES = [(1, 64), (1, 576), (3, 577), (7, 1536), (17, 96), (2, 31), (97, 32)]
+SHAPES = [(1, 64), (1, 576), (1, 97), (3, 577), (7, 1536), (17, 97), (2, 31), (97, 32)]
 
 
 def _values(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -29,7 +29,8 @@ def _values(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 def _weight(rng: np.random.Generator, fmt: str, N: int, K: int) -> ops.Stored:
     f = formats.module(fmt)
-    K = max(K // max(f.BLOCK, 32), 1) * max(f.BLOCK, 32)
+    if f.BLOCK > 1:
+        K = max(K // max(f.BLOCK, 32), 1) * max(f.BLOCK, 32)
     return ops.Stored(fmt, f.pack((rng.standard_normal((N, K)) * 0.05).astype(np.float32)))
 
 

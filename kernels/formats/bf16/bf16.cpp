@@ -16,6 +16,17 @@ void unpack_row(const void* row, float* out, int64_t n) {
   }
 }
 
+constinit const Format format_bf16_below_2{.name = "bf16",
+                                           .gguf_id = 30,
+                                           .block = 1,
+                                           .block_bytes = 2,
+                                           .payload = Payload::bf16,
+                                           .packing = Packing{.bits = 15},
+                                           .table = nullptr,
+                                           .unpack_row = unpack_row,
+                                           .unpack_codes = nullptr,
+                                           .pack_strip = pack_below_2};
+
 }  // namespace
 
 constinit const Format format_bf16{.name = "bf16",
@@ -27,6 +38,7 @@ constinit const Format format_bf16{.name = "bf16",
                                    .table = nullptr,
                                    .unpack_row = unpack_row,
                                    .unpack_codes = nullptr,
-                                   .pack_strip = pack_floats<uint16_t>};
+                                   .pack_strip = pack_floats<uint16_t>,
+                                   .below_2 = &format_bf16_below_2};
 
 }  // namespace cutaway

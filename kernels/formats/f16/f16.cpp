@@ -17,6 +17,17 @@ void unpack_row(const void* row, float* out, int64_t n) {
   }
 }
 
+constinit const Format format_f16_below_2{.name = "f16",
+                                          .gguf_id = 1,
+                                          .block = 1,
+                                          .block_bytes = 2,
+                                          .payload = Payload::f16,
+                                          .packing = Packing{.bits = 15},
+                                          .table = nullptr,
+                                          .unpack_row = unpack_row,
+                                          .unpack_codes = nullptr,
+                                          .pack_strip = pack_below_2};
+
 }  // namespace
 
 constinit const Format format_f16{.name = "f16",
@@ -28,6 +39,7 @@ constinit const Format format_f16{.name = "f16",
                                   .table = nullptr,
                                   .unpack_row = unpack_row,
                                   .unpack_codes = nullptr,
-                                  .pack_strip = pack_floats<uint16_t>};
+                                  .pack_strip = pack_floats<uint16_t>,
+                                  .below_2 = &format_f16_below_2};
 
 }  // namespace cutaway
