@@ -6,9 +6,21 @@
 
 namespace cutaway::CUTAWAY_TARGET {
 
-// y[s] = softmax(x)[s] for s in [first, S), first a multiple of 16; y may be x. Element s is added in lane s % 16 of
-// the sum of its 512 neighbours, and a masked element (-inf) adds an exact zero: so leaving out masked elements in
-// whole groups of 16 changes no bit of the others. exp(sink) joins the divisor last; -inf: there is no sink.
+// A sum whose roundings are added up apart (Knuth's TwoSum); adding zeros changes nothing.
+struct Kept {
+  f32x16 sum, lost;
+
+  [[gnu::always_inline]] void add(f32x16 a) {
+    const f32x16 next = sum + a, taken = next - sum;
+    lost = lost + ((sum - (next - taken)) + (a - taken));
+    sum = next;
+  }
+  [[gnu::always_inline]] float total() const { return sum_in_double(sum, lost); }
+};
+
+// y[s] = softmax(x)[s] for s in [first, S), first a multiple of 16; y may be x. Element s is added in lane s % 16,
+// and a masked element (-inf) adds an exact zero: so leaving out masked elements in whole groups of 16 changes no bit
+// of the others. exp(sink) joins the divisor last; -inf: there is no sink.
 // Returns the sink's own share.
 CUTAWAY_INLINE float row_softmax(const float* x, float* y, int64_t first, int64_t S, float sink) {
   const int tail = static_cast<int>(S % 16);
@@ -18,11 +30,13 @@ CUTAWAY_INLINE float row_softmax(const float* x, float* y, int64_t first, int64_
   for (int64_t s = first; s < whole; s += 16) most = max(load(x + s), most);
   if (tail) most = max(load_first(x + whole, tail, nothing), most);
   const f32x16 m = max(broadcast(sink), broadcast(largest(most)));
-  f32x16 total = broadcast(0.0f), part = total;
+  const f32x16 zero = broadcast(0.0f);
+  Kept kept{zero, zero};
+  f32x16 part = zero;
   for (int64_t s = first; s < S; s += 16) {
-    if (s % 512 == 0) {
-      total = total + part;
-      part = broadcast(0.0f);
+    if (s % 64 == 0) {
+      kept.add(part);
+      part = zero;
     }
     if (s < whole) {
       f32x16 e = exp(load(x + s) - m);
@@ -34,8 +48,8 @@ CUTAWAY_INLINE float row_softmax(const float* x, float* y, int64_t first, int64_
       part = part + e;
     }
   }
-  total = total + part;
-  const f32x16 of_sink = exp(broadcast(sink) - m), divisor = broadcast(sum(total)) + of_sink;
+  kept.add(part);
+  const f32x16 of_sink = exp(broadcast(sink) - m), divisor = broadcast(kept.total()) + of_sink;
   const f32x16 share = broadcast(1.0f) / divisor;  // at most 1: the largest element is in the sum
   for (int64_t s = first; s < whole; s += 16) store(y + s, load(y + s) * share);
   if (tail) store_first(y + whole, load_first(y + whole, tail) * share, tail);

@@ -204,8 +204,9 @@ CUTAWAY_INLINE f32x16 where_less(f32x16 x, f32x16 y, f32x16 a, f32x16 b) { CUTAW
 
 #endif
 
-// sum adds the lanes pairwise: l and l + 8, then 4, 2, 1 apart, in one order on every target. largest: NaN lanes may or
-// may not count. largest_magnitude: of the lanes of a and b; infinity counts above the finite ones and NaN above all.
+// sum adds the lanes pairwise: l and l + 8, then 4, 2, 1 apart, in one order on every target; sum_in_double those of
+// a + b, and rounds to float at the end. largest: NaN lanes may or may not count. largest_magnitude: of the lanes of a
+// and b; infinity counts above the finite ones and NaN above all.
 // store_i8 stores integers of -128 to 127 and returns their sum.
 #if defined(__AVX2__)
 #if defined(__AVX512F__)
@@ -220,6 +221,18 @@ CUTAWAY_INLINE float sum(f32x16 a) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+CUTAWAY_INLINE float sum_in_double(f32x16 a, f32x16 b) {
+  const auto four = [](__m128 x, __m128 y) { return _mm256_add_pd(_mm256_cvtps_pd(x), _mm256_cvtps_pd(y)); };
+  const auto half = [&](__m256 x, __m256 y, __m256 z, __m256 w) {
+    const __m256d low = four(_mm256_castps256_ps128(x), _mm256_castps256_ps128(y)), high = four(_mm256_castps256_ps128(z), _mm256_castps256_ps128(w));
+    return _mm256_add_pd(low, high);
+  };
+  const auto upper = [](__m256 x) { return _mm256_castps128_ps256(_mm256_extractf128_ps(x, 1)); };
+  const __m256 a0 = low_half(a), b0 = low_half(b), a8 = high_half(a), b8 = high_half(b);
+  const __m256d sums = _mm256_add_pd(half(a0, b0, a8, b8), half(upper(a0), upper(b0), upper(a8), upper(b8)));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(sums), _mm256_extractf128_pd(sums, 1));
+  return static_cast<float>(_mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two))));
 }
 CUTAWAY_INLINE float largest(f32x16 a) {
   const __m256 eight = _mm256_max_ps(low_half(a), high_half(a));
@@ -246,6 +259,13 @@ CUTAWAY_INLINE float sum(f32x16 a) {
   for (int width = 8; width; width /= 2)
     for (int l = 0; l < width; ++l) a.v[l] += a.v[l + width];
   return a.v[0];
+}
+CUTAWAY_INLINE float sum_in_double(f32x16 a, f32x16 b) {
+  double lane[16];
+  for (int l = 0; l < 16; ++l) lane[l] = static_cast<double>(a.v[l]) + static_cast<double>(b.v[l]);
+  for (int width = 8; width; width /= 2)
+    for (int l = 0; l < width; ++l) lane[l] += lane[l + width];
+  return static_cast<float>(lane[0]);
 }
 CUTAWAY_INLINE float largest(f32x16 a) {
   float best = a.v[0];

@@ -69,7 +69,7 @@ def make_inputs(
         turns = 10000.0 ** (-np.arange(E // 2 - optional) * 2 / E)  # one pair that is not turned
         factor = {"attention_factor": 1.2} if optional else {}
         return [_values(rng, T, heads, E), (3 + np.arange(T) * 997).astype(np.int32)], [turns], factor
-    S = T + (600 if T == 3 else 20)  # once beyond the 512 positions that softmax adds up apart and windows go by
+    S = T + (600 if T == 3 else 20)  # once beyond the 512 positions that windows go by
     kv = [rng.standard_normal((S, 2, E)).astype(np.float16 if optional else np.float32) for _ in "kv"]
     if op in ("attention", "attention_scores"):
         q = rng.standard_normal((T, heads, E)).astype(np.float32)
