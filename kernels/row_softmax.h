@@ -18,9 +18,9 @@ struct Kept {
   [[gnu::always_inline]] float total() const { return sum_in_double(sum, lost); }
 };
 
-// y[s] = softmax(x)[s] for s in [first, S), first a multiple of 16; y may be x. Element s is added in lane s % 16,
-// and a masked element (-inf) adds an exact zero: so leaving out masked elements in whole groups of 16 changes no bit
-// of the others. exp(sink) joins the divisor last; -inf: there is no sink.
+// y[s] = softmax(x)[s] for s in [first, S), first a multiple of 16; y may be x. Element s is added in lane s % 16 of
+// the sum of its 64 neighbours, and a masked element (-inf) adds an exact zero: so leaving out masked elements in
+// whole groups of 16 changes no bit of the others. exp(sink) joins the divisor last; -inf: there is no sink.
 // Returns the sink's own share.
 CUTAWAY_INLINE float row_softmax(const float* x, float* y, int64_t first, int64_t S, float sink) {
   const int tail = static_cast<int>(S % 16);
