@@ -138,6 +138,7 @@ def test_random_damage_raises_or_agrees_with_python():
     assert agreed > 50
 
 
+@pytest.mark.native
 def test_a_large_text_takes_linear_time():
     """As a tokenizer.json: a quarter of a million keys, twice as many short lists. 1.2 s, 0.3 s of it parsing."""
     big = {"vocab": {f"token {i}": i for i in range(250_000)}, "merges": [[f"a{i}", f"b{i}"] for i in range(500_000)]}

@@ -335,6 +335,7 @@ def test_an_interrupt_from_outside_ends_a_run_and_leaves_the_session_usable(mode
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.native
 def test_ten_thousand_hooks(model):
     m = model("llama")
     calls = []
