@@ -110,4 +110,15 @@ inline bool pack_below_2(int64_t K, const uint8_t* rows, int64_t count, uint8_t*
   return true;
 }
 
+// A format of floats as it is packed if all are below 2; and as it is otherwise, which knows of that.
+constexpr Format below_2(Format f) {
+  f.packing.bits = 15;
+  f.pack_strip = pack_below_2;
+  return f;
+}
+constexpr Format with_below_2(Format f, const Format& shorter) {
+  f.below_2 = &shorter;
+  return f;
+}
+
 }  // namespace cutaway

@@ -17,29 +17,21 @@ void unpack_row(const void* row, float* out, int64_t n) {
   }
 }
 
-constinit const Format format_f16_below_2{.name = "f16",
-                                          .gguf_id = 1,
-                                          .block = 1,
-                                          .block_bytes = 2,
-                                          .payload = Payload::f16,
-                                          .packing = Packing{.bits = 15},
-                                          .table = nullptr,
-                                          .unpack_row = unpack_row,
-                                          .unpack_codes = nullptr,
-                                          .pack_strip = pack_below_2};
+constexpr Format stored{.name = "f16",
+                        .gguf_id = 1,
+                        .block = 1,
+                        .block_bytes = 2,
+                        .payload = Payload::f16,
+                        .packing = packing_f16,
+                        .table = nullptr,
+                        .unpack_row = unpack_row,
+                        .unpack_codes = nullptr,
+                        .pack_strip = pack_floats<uint16_t>};
+
+constinit const Format shorter = below_2(stored);
 
 }  // namespace
 
-constinit const Format format_f16{.name = "f16",
-                                  .gguf_id = 1,
-                                  .block = 1,
-                                  .block_bytes = 2,
-                                  .payload = Payload::f16,
-                                  .packing = packing_f16,
-                                  .table = nullptr,
-                                  .unpack_row = unpack_row,
-                                  .unpack_codes = nullptr,
-                                  .pack_strip = pack_floats<uint16_t>,
-                                  .below_2 = &format_f16_below_2};
+constinit const Format format_f16 = with_below_2(stored, shorter);
 
 }  // namespace cutaway
