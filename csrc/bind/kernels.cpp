@@ -184,7 +184,8 @@ void check_halves(const Op& op, Call call, size_t kernel, size_t elements, const
     alignas(64) std::byte args[kMostArgs];
     op.bind(call, args);
     const int64_t units = op.units(args), begin = units * i / 2, end = units * (i + 1) / 2;
-    if (begin < end) op.compute(args, kernel, begin, end, thread_scratch(op.scratch_bytes(args)));
+    const size_t scratch = op.scratch_bytes(args);
+    if (begin < end) op.compute(args, kernel, begin, end, scratch ? thread_scratch(scratch) : nullptr);
   }
   for (size_t i = 0; i < elements; ++i)
     if (half[0].data()[i] != kPoison && half[1].data()[i] != kPoison)

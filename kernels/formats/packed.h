@@ -1,6 +1,6 @@
 // The packed layout: a weight [N, K] as the CPU's matmul reads it. Sixteen rows make a strip; in a strip the lanes of a
 // vector are rows, so a product needs no sum across lanes and every target adds in the same order. The values are those
-// of the file, bit for bit, in as many bits; only their places change.
+// of the file, bit for bit; only their places change, and a bit that says nothing may be left out.
 //
 //   floats (f32 f16 bf16)   strip = [K][16 rows]
 //   f16 and bf16, all below 2 in magnitude, K a multiple of 32: bit 14, the exponent's highest, is 0 everywhere. 32

@@ -374,7 +374,7 @@ constexpr Products unpacked_products = all_products([]<int S, int n>() { return 
 template <Payload payload, int bits>
 constexpr Products float_products = all_products([]<int S, int n>() { return &multiply_floats<payload, bits, S, n>; });
 
-// Calls todo.operator()<payload, bits>() for the floats of f, or of what its codes are unpacked to.
+// Calls todo.operator()<payload, bits>() for the floats of f.
 template <class Todo>
 CUTAWAY_INLINE auto with_floats(const Format& f, const Todo& todo) {
   const bool shorter = f.packing.bits == 15;
